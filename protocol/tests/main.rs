@@ -1,0 +1,16 @@
+//! What the protocol promises, checked from outside.
+
+#![cfg(test)]
+
+mod corpus;
+mod device_key;
+mod device_text;
+#[expect(unreachable_pub, reason = "a library for the fuzzer, a module here")]
+#[path = "../../tests/fuzz/src/lib.rs"]
+mod entries;
+mod frozen;
+mod handshake;
+mod messages;
+mod samples;
+mod session;
+mod vectors;

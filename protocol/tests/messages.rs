@@ -1,0 +1,225 @@
+use aerie_protocol::inform::{
+    self, Enrolled, FromAppliance, FromDevice, Hello, Interface, KeepAlive, MAX_ADDRESS_BYTES,
+    MAX_ADDRESSES, MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES, MessageError, Refusal, Rename,
+    Reply, Request, Status, TerminalData, from_appliance, from_device, reply, request,
+};
+use aerie_protocol::noise::MAX_PLAIN;
+use prost::Message as _;
+
+/// What decoding says to `body`, which is encoded without any check.
+fn device_error(body: from_device::Body) -> MessageError {
+    let message = FromDevice::from(body);
+    let error = inform::decode_from_device(&message.encode_to_vec()).unwrap_err();
+    let sending = inform::encode_from_device(&message, &mut Vec::new()).unwrap_err();
+    assert_eq!(sending, error, "sending and receiving have the same bounds");
+    error
+}
+
+fn appliance_error(body: from_appliance::Body) -> MessageError {
+    let message = FromAppliance::from(body);
+    let error = inform::decode_from_appliance(&message.encode_to_vec()).unwrap_err();
+    let sending = inform::encode_from_appliance(&message, &mut Vec::new()).unwrap_err();
+    assert_eq!(sending, error, "sending and receiving have the same bounds");
+    error
+}
+
+fn hello(hello: Hello) -> from_device::Body {
+    from_device::Body::Hello(hello)
+}
+
+fn status(interfaces: Vec<Interface>) -> from_device::Body {
+    from_device::Body::Status(Status { interfaces, ..Status::default() })
+}
+
+#[test]
+fn a_message_without_a_body_says_nothing() {
+    assert_eq!(inform::decode_from_device(&[]), Err(MessageError::Empty));
+    assert_eq!(inform::decode_from_appliance(&[]), Err(MessageError::Empty));
+    let mut out = vec![1];
+    let empty = FromDevice { body: None };
+    assert_eq!(inform::encode_from_device(&empty, &mut out), Err(MessageError::Empty));
+    let reply = Reply { request_id: 1, outcome: None };
+    assert_eq!(device_error(from_device::Body::Reply(reply)), MessageError::Empty);
+}
+
+#[test]
+fn an_unknown_message_is_named_by_its_number() {
+    // Field 900, two bytes long.
+    let unknown = [0xA2, 0x38, 2, 1, 2];
+    let expected = MessageError::Unknown { number: 900 };
+    assert_eq!(inform::decode_from_device(&unknown), Err(expected));
+    assert_eq!(inform::decode_from_appliance(&unknown), Err(expected));
+}
+
+#[test]
+fn an_unknown_request_is_named_by_its_id_so_that_it_can_be_refused() {
+    let request = Request { request_id: 4711, verb: None };
+    let error = appliance_error(from_appliance::Body::Request(request));
+    assert_eq!(error, MessageError::UnknownVerb { request_id: 4711 });
+    // Request 5 with a verb of number 99.
+    let newer = [0x2A, 6, 0x08, 5, 0x9A, 0x06, 1, 0];
+    let error = inform::decode_from_appliance(&newer).unwrap_err();
+    assert_eq!(error, MessageError::UnknownVerb { request_id: 5 });
+}
+
+#[test]
+fn an_unknown_field_of_a_known_message_is_skipped() {
+    let mut bytes =
+        FromDevice::from(from_device::Body::KeepAlive(KeepAlive { sequence: 7 })).encode_to_vec();
+    // Field 15 of the keep-alive: a number.
+    bytes.extend([0x78, 1]);
+    bytes[1] += 2;
+    let decoded = inform::decode_from_device(&bytes).unwrap();
+    assert_eq!(decoded.body, Some(from_device::Body::KeepAlive(KeepAlive { sequence: 7 })));
+}
+
+#[test]
+fn bytes_that_are_no_message_are_malformed() {
+    let keep_alive =
+        FromDevice::from(from_device::Body::KeepAlive(KeepAlive { sequence: 300 })).encode_to_vec();
+    let twice = [keep_alive.as_slice(), &keep_alive].concat();
+    let cut = &keep_alive[..keep_alive.len() - 1];
+    for bytes in [
+        twice.as_slice(),
+        cut,
+        &[0xFF],
+        &[0xFF; 12],
+        &[0x00, 0x00],             // field 0
+        &[0x08, 0x01],             // a number where a message belongs
+        &[0x0B, 0x0C],             // a group
+        &[0x0A, 0xFF, 0xFF, 0x03], // longer than what follows
+        &[0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01],
+        &[0x0A, 0x03, 0x12, 0x01, 0xFF], // a host name that is no UTF-8
+    ] {
+        assert_eq!(inform::decode_from_device(bytes), Err(MessageError::Malformed), "{bytes:02x?}");
+        if bytes != [0x0A, 0x03, 0x12, 0x01, 0xFF] {
+            assert_eq!(inform::decode_from_appliance(bytes), Err(MessageError::Malformed));
+        }
+    }
+}
+
+#[test]
+fn the_size_is_checked_before_anything_else() {
+    let bytes = vec![0xFF; MAX_PLAIN + 1];
+    let expected = MessageError::TooLarge { got: MAX_PLAIN + 1 };
+    assert_eq!(inform::decode_from_device(&bytes), Err(expected));
+    assert_eq!(inform::decode_from_appliance(&bytes), Err(expected));
+    let data = TerminalData { channel: 1, data: vec![0; MAX_PLAIN].into() };
+    let message = FromDevice::from(from_device::Body::TerminalData(data));
+    let mut out = vec![1];
+    let error = inform::encode_from_device(&message, &mut out).unwrap_err();
+    assert!(matches!(error, MessageError::TooLarge { .. }));
+    assert!(out.is_empty());
+}
+
+#[test]
+fn hello_and_status_are_counted_before_they_are_decoded() {
+    // Decoding would stumble over the first entry, which is no UTF-8; counting comes before.
+    let field = |number: u8, value: &[u8]| {
+        let length = u16::try_from(value.len()).unwrap();
+        let low = u8::try_from(length & 0x7F).unwrap() | 0x80;
+        let high = u8::try_from(length >> 7).unwrap();
+        [&[number << 3 | 2, low, high], value].concat()
+    };
+    let faulty = field(1, &[0xFF]);
+    let many = |number, first: &[u8], rest: &[u8], count: usize| {
+        let rest = field(number, rest).repeat(count - 1);
+        [field(number, first), rest].concat()
+    };
+    let hello = field(1, &many(9, &[0xFF], b"", MAX_ADDRESSES + 1));
+    let status = field(2, &many(9, &faulty, b"", MAX_INTERFACES + 1));
+    let interface = field(2, &field(9, &many(5, &[0xFF], b"", MAX_ADDRESSES + 1)));
+    for (bytes, field, limit) in [
+        (hello, "hello.addresses", MAX_ADDRESSES),
+        (status, "status.interfaces", MAX_INTERFACES),
+        (interface, "interface.addresses", MAX_ADDRESSES),
+    ] {
+        let error = inform::decode_from_device(&bytes).unwrap_err();
+        assert_eq!(error, MessageError::TooMany { field, limit });
+    }
+}
+
+#[test]
+fn lists_have_their_bounds() {
+    let addresses = vec!["192.0.2.7/24".to_owned(); MAX_ADDRESSES + 1];
+    let mut interfaces = vec![Interface::default(); MAX_INTERFACES + 1];
+    let limit = MAX_ADDRESSES;
+    let error = device_error(hello(Hello { addresses: addresses.clone(), ..Hello::default() }));
+    assert_eq!(error, MessageError::TooMany { field: "hello.addresses", limit });
+    let error = device_error(status(vec![Interface { addresses, ..Interface::default() }]));
+    assert_eq!(error, MessageError::TooMany { field: "interface.addresses", limit });
+    let error = device_error(status(interfaces.clone()));
+    let limit = MAX_INTERFACES;
+    assert_eq!(error, MessageError::TooMany { field: "status.interfaces", limit });
+    interfaces.pop();
+    let message = FromDevice::from(status(interfaces));
+    assert_eq!(inform::decode_from_device(&message.encode_to_vec()), Ok(message));
+}
+
+#[test]
+fn texts_have_their_bounds() {
+    let limit = MAX_NAME_BYTES;
+    let long = || "x".repeat(MAX_NAME_BYTES + 1);
+    let refused = |error, field| assert_eq!(error, MessageError::TooLong { field, limit });
+    let base = Hello::default;
+    refused(device_error(hello(Hello { hostname: long(), ..base() })), "hello.hostname");
+    refused(device_error(hello(Hello { model: long(), ..base() })), "hello.model");
+    refused(device_error(hello(Hello { vendor: long(), ..base() })), "hello.vendor");
+    let error = device_error(hello(Hello { firmware_version: long(), ..base() }));
+    refused(error, "hello.firmware_version");
+    refused(device_error(hello(Hello { agent_version: long(), ..base() })), "hello.agent_version");
+    refused(device_error(hello(Hello { serial_number: long(), ..base() })), "hello.serial_number");
+    refused(device_error(hello(Hello { architecture: long(), ..base() })), "hello.architecture");
+    let base = Interface::default;
+    refused(device_error(status(vec![Interface { name: long(), ..base() }])), "interface.name");
+    refused(device_error(status(vec![Interface { kind: long(), ..base() }])), "interface.kind");
+    let verb = Some(request::Verb::Rename(Rename { name: long() }));
+    let error = appliance_error(from_appliance::Body::Request(Request { request_id: 1, verb }));
+    refused(error, "rename.name");
+    let enrolled = Enrolled { device_id: vec![0; 16], name: long() };
+    refused(appliance_error(from_appliance::Body::Enrolled(enrolled)), "enrolled.name");
+}
+
+#[test]
+fn addresses_and_explanations_have_bounds_of_their_own() {
+    let addresses = vec!["x".repeat(MAX_ADDRESS_BYTES + 1)];
+    let limit = MAX_ADDRESS_BYTES;
+    let error = device_error(hello(Hello { addresses: addresses.clone(), ..Hello::default() }));
+    assert_eq!(error, MessageError::TooLong { field: "hello.addresses", limit });
+    let error = device_error(status(vec![Interface { addresses, ..Interface::default() }]));
+    assert_eq!(error, MessageError::TooLong { field: "interface.addresses", limit });
+    let refusal = Refusal { reason: 1, detail: "x".repeat(MAX_DETAIL_BYTES + 1) };
+    let expected = MessageError::TooLong { field: "refusal.detail", limit: MAX_DETAIL_BYTES };
+    let error = appliance_error(from_appliance::Body::Refusal(refusal.clone()));
+    assert_eq!(error, expected);
+    let closed = inform::TerminalClosed { refusal: Some(refusal.clone()), ..Default::default() };
+    assert_eq!(device_error(from_device::Body::TerminalClosed(closed)), expected);
+    let outcome = Some(reply::Outcome::Refusal(refusal));
+    let reply = Reply { request_id: 1, outcome };
+    assert_eq!(device_error(from_device::Body::Reply(reply)), expected);
+}
+
+#[test]
+fn fields_of_fixed_length_have_that_length() {
+    let mac = vec![1; 5];
+    let expected = |field, expected| MessageError::WrongLength { field, expected };
+    let error = device_error(hello(Hello { mac: mac.clone(), ..Hello::default() }));
+    assert_eq!(error, expected("hello.mac", 6));
+    let error = device_error(status(vec![Interface { mac, ..Interface::default() }]));
+    assert_eq!(error, expected("interface.mac", 6));
+    let enrolled = Enrolled { device_id: vec![0; 15], name: String::new() };
+    let error = appliance_error(from_appliance::Body::Enrolled(enrolled));
+    assert_eq!(error, expected("enrolled.device_id", 16));
+}
+
+#[test]
+fn encoding_uses_its_buffer_again() {
+    let mut out = Vec::with_capacity(256);
+    let place = out.as_ptr();
+    for sequence in [1, 70_000, 3] {
+        let message = FromAppliance::from(from_appliance::Body::KeepAlive(KeepAlive { sequence }));
+        inform::encode_from_appliance(&message, &mut out).unwrap();
+        assert_eq!(inform::decode_from_appliance(&out), Ok(message));
+        assert_eq!(out.as_ptr(), place);
+    }
+}
