@@ -1,0 +1,211 @@
+//! Passwords: bcrypt over a peppered pre-hash, and nothing else.
+//!
+//! bcrypt reads 72 bytes and stops at a zero byte. So the password goes through HMAC-SHA-384 with
+//! a pepper first, written as 64 base64url characters: every byte of every password counts. The
+//! hash names its pepper, so that a lost pepper is told from a wrong password.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha384;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::seal::{Pepper, Peppers};
+
+/// bcrypt's cost: 2^12 rounds.
+const COST: u32 = 12;
+/// Characters of a password that is the only factor (NIST SP 800-63B-4, section 3.1.1.2).
+pub const MIN_CHARS: usize = 15;
+/// Bytes of a password.
+pub const MAX_BYTES: usize = 1024;
+/// Passwords that may wait to be hashed.
+const WAITING: usize = 32;
+
+/// Why a password is not taken.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PasswordError {
+    /// Too short.
+    #[error("the password has {0} characters; take at least {MIN_CHARS}, a few words are fine")]
+    TooShort(usize),
+    /// Too long.
+    #[error("the password is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    /// Guessed first.
+    #[error("this password is one of the first that a guesser tries: {0}; take another one")]
+    Common(&'static str),
+    /// All hashers are busy.
+    #[error("too many logins at this moment; try again in a few seconds")]
+    Busy,
+    /// The hash was made with a pepper that this machine does not have.
+    #[error(
+        "the password cannot be checked: its pepper is missing on this machine. Restore the file \
+         \"peppers\" that belongs to this store"
+    )]
+    PepperMissing,
+    /// bcrypt refused, or the stored hash is damaged.
+    #[error("the password's hash is damaged; reset the password on the appliance's console")]
+    Hash,
+}
+
+/// A stored password.
+#[derive(Clone, Debug)]
+pub(super) struct PasswordHash {
+    pub(super) bcrypt: String,
+    pub(super) pepper: String,
+}
+
+/// Hashes and checks passwords, a bounded number at a time.
+#[derive(Clone)]
+pub(super) struct Passwords {
+    peppers: Peppers,
+    hashing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// Checked in place of an unknown name's, so that both take the same time.
+    decoy: Arc<PasswordHash>,
+}
+
+impl Passwords {
+    pub(super) async fn start(peppers: Peppers) -> Result<Self, PasswordError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut passwords = Self {
+            peppers,
+            hashing: Arc::new(Semaphore::new(cores)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            decoy: Arc::new(PasswordHash { bcrypt: String::new(), pepper: String::new() }),
+        };
+        let nobody = crate::seal::random::<24>().map_err(|_| PasswordError::Hash)?;
+        let decoy = passwords.hash(&URL_SAFE_NO_PAD.encode(nobody)).await?;
+        passwords.decoy = Arc::new(decoy);
+        Ok(passwords)
+    }
+
+    pub(super) async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
+        let pepper = self.peppers.newest().ok_or(PasswordError::PepperMissing)?;
+        let id = pepper.id.clone();
+        let prehash = prehash(pepper, password)?;
+        let bcrypt = self.blocking(move || bcrypt::hash(prehash.as_str(), COST)).await?;
+        Ok(PasswordHash { bcrypt, pepper: id })
+    }
+
+    /// Whether `password` is the one; without a hash, never, after the same time.
+    pub(super) async fn check(
+        &self,
+        password: &str,
+        hash: Option<&PasswordHash>,
+    ) -> Result<bool, PasswordError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or(&self.decoy);
+        let pepper = self.peppers.by_id(&hash.pepper).ok_or(PasswordError::PepperMissing)?;
+        let prehash = prehash(pepper, password)?;
+        let bcrypt = hash.bcrypt.clone();
+        let right = self.blocking(move || bcrypt::verify(prehash.as_str(), &bcrypt)).await?;
+        Ok(right && known)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
+        let _permit = self.hashing.acquire().await.map_err(|_| PasswordError::Busy)?;
+        let done = tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Hash)?;
+        done.map_err(|_| PasswordError::Hash)
+    }
+}
+
+/// 64 characters that depend on every byte of the password.
+fn prehash(pepper: &Pepper, password: &str) -> Result<Zeroizing<String>, PasswordError> {
+    let mut mac =
+        Hmac::<Sha384>::new_from_slice(pepper.key()).map_err(|_| PasswordError::Hash)?;
+    mac.update(password.as_bytes());
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
+}
+
+/// Checks a new password against the rules: its length, and whether a guesser tries it first.
+pub(super) fn acceptable(password: &str, username: &str) -> Result<(), PasswordError> {
+    let chars = password.chars().count();
+    if chars < MIN_CHARS {
+        return Err(PasswordError::TooShort(chars));
+    }
+    if password.len() > MAX_BYTES {
+        return Err(PasswordError::TooLong);
+    }
+    let folded = password.to_lowercase();
+    let letters: Vec<char> = folded.chars().collect();
+    if letters.windows(2).all(|pair| pair.first() == pair.last()) {
+        return Err(PasswordError::Common("one character again and again"));
+    }
+    let username = username.to_lowercase();
+    if !username.is_empty() && folded.replace(&username, "").chars().count() < 8 {
+        return Err(PasswordError::Common("little more than the user name"));
+    }
+    let runs = ["123456789012345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm"];
+    if runs.iter().any(|run| run.contains(folded.as_str())) {
+        return Err(PasswordError::Common("a run of keys"));
+    }
+    let common = ["password", "passwort", "correcthorsebatterystaple", "letmein", "administrator", "iloveyou", "welcome"];
+    let bare: String = folded.chars().filter(|letter| letter.is_alphabetic()).collect();
+    if common.iter().any(|word| bare.replace(word, "").is_empty() && !bare.is_empty()) {
+        return Err(PasswordError::Common("a very common password"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::Seal;
+
+    async fn passwords() -> (tempfile::TempDir, Passwords) {
+        let data = tempfile::tempdir().unwrap();
+        let seal = Seal::open(data.path()).unwrap();
+        let passwords = Passwords::start(seal.peppers().clone()).await.unwrap();
+        (data, passwords)
+    }
+
+    #[tokio::test]
+    async fn l6_a_hash_is_bcrypt_with_cost_12_and_checks_its_password_alone() {
+        let (_data, passwords) = passwords().await;
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
+        assert!(hash.bcrypt.starts_with("$2b$12$"), "{}", hash.bcrypt);
+        assert!(passwords.check("a mast in the meadow", Some(&hash)).await.unwrap());
+        assert!(!passwords.check("a mast in the meadow ", Some(&hash)).await.unwrap());
+        assert!(!passwords.check("a mast in the meadow", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn l6_passwords_that_differ_only_in_byte_73_differ() {
+        let (_data, passwords) = passwords().await;
+        let (one, two) = ("x".repeat(72) + "1", "x".repeat(72) + "2");
+        let hash = passwords.hash(&one).await.unwrap();
+        assert!(passwords.check(&one, Some(&hash)).await.unwrap());
+        assert!(!passwords.check(&two, Some(&hash)).await.unwrap());
+        let (nul, cut) = ("before\0after and more", "before\0other and more");
+        let hash = passwords.hash(nul).await.unwrap();
+        assert!(!passwords.check(cut, Some(&hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn l6_a_missing_pepper_is_reported_and_not_taken_for_a_wrong_password() {
+        let (_one, first) = passwords().await;
+        let (_two, second) = passwords().await;
+        let hash = first.hash("a mast in the meadow").await.unwrap();
+        let checked = second.check("a mast in the meadow", Some(&hash)).await;
+        assert_eq!(checked, Err(PasswordError::PepperMissing));
+    }
+
+    #[test]
+    fn l6_short_common_and_named_passwords_are_refused_with_the_reason() {
+        assert_eq!(acceptable("short", "olga"), Err(PasswordError::TooShort(5)));
+        assert_eq!(acceptable(&"x".repeat(1025), ""), Err(PasswordError::TooLong));
+        for common in ["aaaaaaaaaaaaaaaaaaaa", "123456789012345", "Password12345678!", "olgaolgaolgaolga12"] {
+            assert!(matches!(acceptable(common, "olga"), Err(PasswordError::Common(_))), "{common}");
+        }
+        acceptable("a mast in the meadow", "olga").unwrap();
+        acceptable("пятнадцать букв", "olga").unwrap();
+    }
+}

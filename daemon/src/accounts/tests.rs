@@ -1,0 +1,192 @@
+//! Accounts on a store in memory.
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock::ClockHand;
+
+const PASSWORD: &str = "a mast in the meadow";
+
+struct Room {
+    accounts: Accounts,
+    hand: ClockHand,
+    store: Store,
+    seal: Seal,
+    data: tempfile::TempDir,
+}
+
+async fn room() -> Room {
+    let data = tempfile::tempdir().unwrap();
+    let seal = Seal::open(data.path()).unwrap();
+    let store = Store::memory().unwrap();
+    let (clock, hand) = Clock::manual("2026-11-24T08:00:00Z".parse().unwrap());
+    let accounts =
+        Accounts::start(store.clone(), &seal, clock, data.path(), &Supervisor::new())
+            .await
+            .unwrap();
+    Room { accounts, hand, store, seal, data }
+}
+
+fn olga() -> NewAccount {
+    NewAccount {
+        username: "Olga".to_owned(),
+        email: "olga@example.net".to_owned(),
+        timezone: "Europe/Berlin".to_owned(),
+        country: "DE".to_owned(),
+    }
+}
+
+fn client() -> ClientInfo {
+    ClientInfo { address: "198.51.100.7".parse().unwrap(), agent: "test".to_owned() }
+}
+
+impl Room {
+    fn code(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("setup-code")).unwrap()
+    }
+
+    async fn set_up(&self) -> LoginToken {
+        self.accounts.set_up(&self.code(), olga(), PASSWORD, &client()).await.unwrap().1
+    }
+}
+
+#[tokio::test]
+async fn l1_the_token_of_the_set_up_is_a_login_and_only_its_hash_is_stored() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    assert_eq!(login.role, Role::Admin);
+    let stored = room.store.read(|reader| reader.all(LOGINS)).await.unwrap();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(&stored[0].0, LoginId::of_token(token.expose()).as_bytes());
+    assert!(!room.data.path().join("setup-code").exists());
+    room.accounts.authenticate("another token").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn l1_of_a_hundred_set_ups_at_once_one_wins() {
+    let room = room().await;
+    let code = room.code();
+    let mut racing = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (accounts, code) = (room.accounts.clone(), code.clone());
+        racing.spawn(async move { accounts.set_up(&code, olga(), PASSWORD, &client()).await.is_ok() });
+    }
+    let won = racing.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1);
+    assert_eq!(room.store.read(|reader| reader.all(ACCOUNTS)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn l1_a_wrong_setup_code_makes_nothing() {
+    let room = room().await;
+    let refused = room.accounts.set_up("00000-00000", olga(), PASSWORD, &client()).await;
+    assert!(matches!(refused, Err(AccountError::SetupCode)));
+    assert!(!room.accounts.is_configured());
+}
+
+#[tokio::test]
+async fn l1_login_by_name_or_address_whatever_the_case() {
+    let room = room().await;
+    room.set_up().await;
+    for name in ["olga", "OLGA", "Olga@Example.net"] {
+        room.accounts.login(name, PASSWORD, None, &client()).await.unwrap();
+    }
+    for (name, password) in [("olga", "a mast in the meadov"), ("nobody", PASSWORD)] {
+        let refused = room.accounts.login(name, password, None, &client()).await;
+        assert!(matches!(refused, Err(AccountError::Wrong)));
+    }
+}
+
+#[tokio::test]
+async fn l1_logout_ends_the_login_and_tells_who_hangs_on_it() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let mut ended = room.accounts.ended();
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    room.accounts.logout(login.id).await.unwrap();
+    assert_eq!(ended.recv().await.unwrap(), login.id);
+    room.accounts.authenticate(token.expose()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn l1_a_login_survives_a_restart() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let (clock, _hand) = Clock::manual("2026-11-24T09:00:00Z".parse().unwrap());
+    let again = Accounts::start(
+        room.store.clone(),
+        &room.seal,
+        clock,
+        room.data.path(),
+        &Supervisor::new(),
+    )
+    .await
+    .unwrap();
+    again.authenticate(token.expose()).await.unwrap();
+    assert!(again.is_configured());
+}
+
+#[tokio::test]
+async fn l1_use_extends_a_login_and_a_month_ends_it() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let hour = Duration::from_secs(3600);
+    for _ in 0..(29 * 2) {
+        room.hand.advance(12 * hour);
+        room.accounts.authenticate(token.expose()).await.unwrap();
+    }
+    room.hand.advance(25 * hour);
+    room.accounts.authenticate(token.expose()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn l1_an_idle_login_ends_after_a_day_or_its_own_time() {
+    let room = room().await;
+    let day = room.set_up().await;
+    let half_hour = 30 * 60 * 1000;
+    let short =
+        room.accounts.login("olga", PASSWORD, Some(half_hour), &client()).await.unwrap().1;
+    room.hand.advance(Duration::from_secs(31 * 60));
+    room.accounts.authenticate(short.expose()).await.unwrap_err();
+    room.accounts.authenticate(day.expose()).await.unwrap();
+    room.hand.advance(Duration::from_secs(24 * 3600 + 60));
+    room.accounts.authenticate(day.expose()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn l1_step_up_lasts_five_minutes() {
+    let room = room().await;
+    let token = room.set_up().await;
+    room.hand.advance(Duration::from_secs(301));
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    assert!(login.stepped_up_until < room.accounts.inner.clock.now());
+    let wrong = room.accounts.step_up(login.id, "wrong", &client()).await;
+    assert!(matches!(wrong, Err(AccountError::Wrong)));
+    let stepped = room.accounts.step_up(login.id, PASSWORD, &client()).await.unwrap();
+    assert!(stepped.stepped_up_until > room.accounts.inner.clock.now());
+}
+
+#[tokio::test]
+async fn l6_the_store_holds_bcrypt_and_no_password() {
+    let room = room().await;
+    room.set_up().await;
+    let accounts = room.store.read(|reader| reader.all(ACCOUNTS)).await.unwrap();
+    assert!(accounts[0].1.password_hash.starts_with("$2b$12$"));
+    assert!(!format!("{accounts:?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_are_refused() {
+    let room = room().await;
+    for username in ["", "o lga", "olga@home", "<olga>", &"o".repeat(65)] {
+        let new = NewAccount { username: username.to_owned(), ..olga() };
+        let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
+        assert!(matches!(refused, Err(AccountError::Username)), "{username}");
+    }
+    for email in ["", "olga", "@example.net", "olga@net", "ol ga@example.net"] {
+        let new = NewAccount { email: email.to_owned(), ..olga() };
+        let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
+        assert!(matches!(refused, Err(AccountError::Email)), "{email}");
+    }
+}

@@ -1,0 +1,260 @@
+//! What devices know the appliance by: its static key and the generic device key.
+//!
+//! Both are made at the first start and kept sealed. The static key is the appliance's identity: it
+//! is part of every backup and outlives every certificate, name and address.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aerie_protocol::key::{DeviceKey, KeyError, KeySecret};
+use aerie_protocol::noise::{NoiseError, StaticKey};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::seal::{Seal, SealError};
+use crate::store::tables::SealedBytes;
+use crate::store::{Store, StoreError, tables};
+
+/// The name that the static key is sealed and stored under.
+const STATIC_KEY: &str = "appliance-static-key";
+/// The same for the generic device key.
+const DEVICE_KEY: &str = "generic-device-key";
+/// The setting that holds the host name of the set-up.
+const HOST: &str = "host";
+
+/// Why the appliance's keys cannot be read, or no device key can be written.
+#[derive(Debug, Error)]
+pub enum KeysError {
+    /// The store.
+    #[error("the appliance's keys could not be read or stored")]
+    Store(#[from] StoreError),
+    /// The machine key is another one.
+    #[error("the appliance's keys could not be sealed or opened")]
+    Seal(#[from] SealError),
+    /// What was opened is not a static key.
+    #[error("the appliance's static key cannot be used; restore the last backup")]
+    StaticKey(#[from] NoiseError),
+    /// What was opened is not a device key's secret, or no new one could be made.
+    #[error("the generic device key cannot be used")]
+    DeviceKey(#[from] KeyError),
+    /// Of the wrong length.
+    #[error("the stored secret \"{0}\" is damaged; restore the last backup")]
+    Damaged(&'static str),
+    /// There is no host name to write into a device key.
+    #[error("the appliance is not set up yet; finish the set-up, which asks for its host name")]
+    NotSetUp,
+}
+
+/// Where devices find the appliance.
+#[derive(Clone, Debug)]
+struct Door {
+    host: Option<String>,
+    port: u16,
+    untrusted: bool,
+}
+
+/// The appliance's keys. Cheap to clone.
+#[derive(Clone)]
+pub struct ConnectionKeys {
+    store: Store,
+    static_key: StaticKey,
+    generic: Arc<KeySecret>,
+    door: Arc<RwLock<Door>>,
+}
+
+impl ConnectionKeys {
+    /// Reads the keys, and makes them at the first start: durable before anybody sees them.
+    pub async fn load(store: &Store, seal: &Seal) -> Result<Self, KeysError> {
+        let read = store.read(|reader| {
+            Ok((
+                reader.get(tables::SECRETS, STATIC_KEY)?,
+                reader.get(tables::SECRETS, DEVICE_KEY)?,
+                reader.get(tables::SETTINGS, HOST)?,
+            ))
+        });
+        let (static_key, generic, host): (_, _, Option<String>) = read.await?;
+        let static_key = if let Some(sealed) = static_key {
+            StaticKey::from_bytes(&*open(seal, STATIC_KEY, &sealed)?)?
+        } else {
+            let made = StaticKey::generate()?;
+            keep(store, seal, STATIC_KEY, made.secret()).await?;
+            made
+        };
+        let generic = if let Some(sealed) = generic {
+            KeySecret::from_bytes(&*open(seal, DEVICE_KEY, &sealed)?)?
+        } else {
+            let made = KeySecret::generate()?;
+            keep(store, seal, DEVICE_KEY, made.to_bytes().as_slice()).await?;
+            made
+        };
+        let host = host.and_then(|text| serde_json::from_str(&text).ok());
+        let door = Door { host, port: 443, untrusted: true };
+        Ok(Self {
+            store: store.clone(),
+            static_key,
+            generic: Arc::new(generic),
+            door: Arc::new(RwLock::new(door)),
+        })
+    }
+
+    /// The appliance's identity.
+    pub fn static_key(&self) -> &StaticKey {
+        &self.static_key
+    }
+
+    /// The secret of the generic device key that is written now.
+    pub fn current(&self) -> &KeySecret {
+        &self.generic
+    }
+
+    /// The secret of a live device key, by the generation that a first contact names.
+    pub fn secret(&self, generation: [u8; 4]) -> Option<Arc<KeySecret>> {
+        (self.generic.generation() == generation).then(|| Arc::clone(&self.generic))
+    }
+
+    /// Says at which port devices are served, and whether the certificate there is one that
+    /// nobody vouches for. Until then 443 and `true`.
+    pub fn serve_at(&self, port: u16, untrusted: bool) {
+        let mut door = self.door.write().unwrap_or_else(PoisonError::into_inner);
+        door.port = port;
+        door.untrusted = untrusted;
+    }
+
+    /// The host name or address under which devices find the appliance; `None` before the set-up.
+    pub fn host(&self) -> Option<String> {
+        self.door.read().unwrap_or_else(PoisonError::into_inner).host.clone()
+    }
+
+    /// Remembers the host name or address (IPv6 without brackets) under which devices find the
+    /// appliance. Durable when it returns; what no device key can hold is refused.
+    pub async fn set_host(&self, host: String) -> Result<(), KeysError> {
+        DeviceKey::parse(&self.written_for(host.clone()))?;
+        let text = serde_json::Value::from(host.as_str()).to_string();
+        self.store.write(move |writer| writer.put(tables::SETTINGS, HOST, &text)).await?;
+        self.door.write().unwrap_or_else(PoisonError::into_inner).host = Some(host);
+        Ok(())
+    }
+
+    /// The generic device key: the string that an owner pastes into devices. It always carries the
+    /// pin of the appliance's static key.
+    pub fn device_key(&self) -> Result<Zeroizing<String>, KeysError> {
+        Ok(self.written_for(self.host().ok_or(KeysError::NotSetUp)?))
+    }
+
+    fn written_for(&self, host: String) -> Zeroizing<String> {
+        let door = self.door.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let key = DeviceKey {
+            host,
+            port: door.port,
+            secret: KeySecret::clone(&self.generic),
+            allow_untrusted: door.untrusted,
+            pin: Some(self.static_key.public()),
+        };
+        key.write()
+    }
+}
+
+fn open<const N: usize>(
+    seal: &Seal,
+    name: &'static str,
+    sealed: &SealedBytes,
+) -> Result<Zeroizing<[u8; N]>, KeysError> {
+    let plain = seal.open_secret(name, &sealed.0)?;
+    let mut bytes = Zeroizing::new([0; N]);
+    if plain.len() != N {
+        return Err(KeysError::Damaged(name));
+    }
+    bytes.copy_from_slice(&plain);
+    Ok(bytes)
+}
+
+async fn keep(
+    store: &Store,
+    seal: &Seal,
+    name: &'static str,
+    secret: &[u8],
+) -> Result<(), KeysError> {
+    let sealed = SealedBytes(seal.seal(name, secret)?);
+    store.write(move |writer| writer.put(tables::SECRETS, name, &sealed)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Appliance {
+        store: Store,
+        data: tempfile::TempDir,
+    }
+
+    impl Appliance {
+        fn new() -> Self {
+            Self { store: Store::memory().unwrap(), data: tempfile::tempdir().unwrap() }
+        }
+
+        async fn keys(&self) -> ConnectionKeys {
+            let seal = Seal::open(self.data.path()).unwrap();
+            ConnectionKeys::load(&self.store, &seal).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn d1_the_device_key_names_host_port_secret_and_pin_and_stays_over_a_restart() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        assert!(matches!(keys.device_key(), Err(KeysError::NotSetUp)));
+        keys.set_host("aerie.example".to_owned()).await.unwrap();
+        keys.serve_at(8443, true);
+        let text = keys.device_key().unwrap();
+        assert!(text.starts_with("wss://aerie.example:8443+"), "wrong address");
+        let key = DeviceKey::parse(&text).unwrap();
+        assert!(key.allow_untrusted);
+        assert_eq!(key.pin, Some(keys.static_key().public()));
+        assert_ne!(key.secret.generation(), [0; 4]);
+        assert_eq!(keys.secret(key.secret.generation()).as_deref(), Some(&key.secret));
+        assert!(keys.secret([0; 4]).is_none());
+
+        let again = appliance.keys().await;
+        again.serve_at(443, false);
+        let key_again = DeviceKey::parse(&again.device_key().unwrap()).unwrap();
+        assert_eq!(key_again.secret, key.secret);
+        assert_eq!(key_again.pin, key.pin);
+        assert_eq!((key_again.port, key_again.allow_untrusted), (443, false));
+    }
+
+    #[tokio::test]
+    async fn an_ipv6_host_can_be_read_back_and_a_host_that_is_none_is_refused() {
+        let keys = Appliance::new().keys().await;
+        keys.set_host("2001:db8::7".to_owned()).await.unwrap();
+        let key = DeviceKey::parse(&keys.device_key().unwrap()).unwrap();
+        assert_eq!(key.host, "2001:db8::7");
+        for bad in ["", "a b", "aerie.example:443", "x+y", "-"] {
+            assert!(keys.set_host(bad.to_owned()).await.is_err(), "{bad:?}");
+        }
+        assert_eq!(keys.host().as_deref(), Some("2001:db8::7"));
+    }
+
+    #[tokio::test]
+    async fn a_store_without_its_machine_key_is_told_and_never_given_new_keys() {
+        let appliance = Appliance::new();
+        let before = appliance.keys().await.static_key().public();
+        let stranger = tempfile::tempdir().unwrap();
+        let seal = Seal::open(stranger.path()).unwrap();
+        let refused = ConnectionKeys::load(&appliance.store, &seal).await;
+        assert!(matches!(refused, Err(KeysError::Seal(SealError::WrongKey(_)))));
+        assert_eq!(appliance.keys().await.static_key().public(), before);
+    }
+
+    #[tokio::test]
+    async fn no_secret_stands_in_the_store_in_clear() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        let rows = appliance.store.read(|reader| reader.all(tables::SECRETS)).await.unwrap();
+        assert_eq!(rows.len(), 2);
+        for (_, SealedBytes(sealed)) in rows {
+            for secret in [keys.static_key().secret().as_slice(), keys.current().psk()] {
+                assert!(!sealed.windows(32).any(|window| window == secret));
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The Aerie appliance: one lean daemon that keeps an internet provider's network devices,
+//! subscribers and credentials in one safe place.
+//!
+//! Rooms, from the ground up; a room uses those above it in this list and none below. The map with
+//! the reasons is `docs/architecture.md`.
+
+pub mod clock;
+pub mod config;
+pub mod store;
+pub mod seal;
+pub mod supervisor;
+pub mod audit;
+pub mod accounts;
+pub mod devices;

@@ -1,0 +1,279 @@
+//! What stands in the tables: records with named fields.
+//!
+//! A record may gain fields that default; a field never changes its meaning or type. What does not
+//! fit that way is a migration.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Byte strings as MessagePack's own bytes instead of lists of numbers.
+pub(super) mod bytes {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer, B: AsRef<[u8]>>(
+        bytes: &B,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes.as_ref())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(
+        deserializer: D,
+    ) -> Result<B, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        let bytes = deserializer.deserialize_bytes(Bytes)?;
+        B::try_from(bytes).map_err(|_| D::Error::custom("a byte string of another length"))
+    }
+}
+
+/// An authorised device. Times are milliseconds since 1970, UTC.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// Static public key: its identity.
+    #[serde(with = "bytes")]
+    pub public_key: [u8; 32],
+    /// The MAC address that it claims.
+    #[serde(with = "bytes")]
+    pub mac: [u8; 6],
+    /// The owner's name for it.
+    #[serde(default)]
+    pub alias: String,
+    /// The owner's note.
+    #[serde(default)]
+    pub note: String,
+    /// The owner works on it.
+    #[serde(default)]
+    pub maintenance: bool,
+    /// Claimed host name.
+    #[serde(default)]
+    pub hostname: String,
+    /// Claimed model.
+    #[serde(default)]
+    pub model: String,
+    /// Claimed vendor.
+    #[serde(default)]
+    pub vendor: String,
+    /// Claimed operating system and version.
+    #[serde(default)]
+    pub firmware_version: String,
+    /// Claimed agent version.
+    #[serde(default)]
+    pub agent_version: String,
+    /// Claimed serial number.
+    #[serde(default)]
+    pub serial_number: String,
+    /// Claimed machine type.
+    #[serde(default)]
+    pub architecture: String,
+    /// Claimed addresses with prefix lengths.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Claimed role, in the published API's word.
+    #[serde(default)]
+    pub role: String,
+    /// Its own file lets terminals be opened.
+    #[serde(default)]
+    pub terminal_allowed: bool,
+    /// The site that it belongs to.
+    #[serde(default)]
+    pub site: Option<Uuid>,
+    /// It checked the appliance's key, or an admin confirmed it.
+    #[serde(default)]
+    pub verified: bool,
+    /// Generation of the device key that it came with.
+    #[serde(with = "bytes")]
+    pub generation: [u8; 4],
+    /// First knock.
+    pub first_seen: i64,
+    /// Last message, as of the last write of this record.
+    pub last_seen: i64,
+    /// When an admin let it in.
+    pub authorized_at: i64,
+    /// Which account did.
+    #[serde(default)]
+    pub authorized_by: Option<Uuid>,
+    /// Until when a new identity may take its place.
+    #[serde(default)]
+    pub refresh_until: Option<i64>,
+}
+
+/// A deleted device's key.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ForgottenRecord {
+    /// When it was deleted, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// A place where devices are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SiteRecord {
+    /// Its name.
+    pub name: String,
+    /// "site" or "endpoint" (a subscriber's).
+    #[serde(default)]
+    pub kind: String,
+    /// The site above.
+    #[serde(default)]
+    pub parent: Option<Uuid>,
+    /// Postal address.
+    #[serde(default)]
+    pub address: String,
+    /// The owner's note.
+    #[serde(default)]
+    pub note: String,
+    /// Whom to call there.
+    #[serde(default)]
+    pub contact: ContactRecord,
+    /// Latitude and longitude in degrees.
+    #[serde(default)]
+    pub location: Option<(f64, f64)>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// Last change.
+    pub updated: i64,
+}
+
+/// Whom to call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactRecord {
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+    /// Telephone number.
+    #[serde(default)]
+    pub phone: String,
+    /// E-mail address.
+    #[serde(default)]
+    pub email: String,
+}
+
+/// A line of the owner's log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// "info", "warning" or "error".
+    pub level: String,
+    /// What it is about, in the published API's words.
+    pub tag: String,
+    /// For people.
+    pub message: String,
+    /// The device that it is about.
+    #[serde(default)]
+    pub device: Option<Uuid>,
+    /// The device's name at that time.
+    #[serde(default)]
+    pub device_name: String,
+    /// The site that it is about.
+    #[serde(default)]
+    pub site: Option<Uuid>,
+    /// The account that did it.
+    #[serde(default)]
+    pub account: Option<Uuid>,
+}
+
+/// Statistics of one device, packed by the devices room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HistoryRecord {
+    /// Which packing.
+    pub version: u8,
+    /// The points.
+    #[serde(with = "bytes")]
+    pub points: Vec<u8>,
+}
+
+/// A person who logs in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// User name as typed.
+    pub username: String,
+    /// E-mail address as typed.
+    pub email: String,
+    /// First name.
+    #[serde(default)]
+    pub first_name: String,
+    /// Last name.
+    #[serde(default)]
+    pub last_name: String,
+    /// "superadmin", "admin" or "guest".
+    pub role: String,
+    /// bcrypt hash of the peppered pre-hash.
+    pub password_hash: String,
+    /// Which pepper the hash was made with.
+    pub pepper: String,
+    /// May log in.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Time zone name.
+    #[serde(default)]
+    pub timezone: String,
+    /// Country code.
+    #[serde(default)]
+    pub country: String,
+    /// Idle time after which a login ends, in milliseconds.
+    #[serde(default)]
+    pub session_timeout: Option<i64>,
+    /// GUI preferences as JSON text.
+    #[serde(default)]
+    pub preferences: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// Last change.
+    pub updated: i64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A login. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoginRecord {
+    /// Whose.
+    pub account: Uuid,
+    /// When it began.
+    pub created: i64,
+    /// Last use.
+    pub last_used: i64,
+    /// When it ends unless it is used.
+    pub expires: i64,
+    /// When it ends whatever happens.
+    pub latest: i64,
+    /// Idle time that a use gives, in milliseconds.
+    pub idle: i64,
+    /// Last step-up.
+    #[serde(default)]
+    pub stepped_up: Option<i64>,
+    /// Address of the client.
+    #[serde(default)]
+    pub address: String,
+    /// User agent of the client.
+    #[serde(default)]
+    pub client: String,
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// Who: an account's id, or what part of the appliance.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// To what.
+    pub about: String,
+    /// SHA-256 over the entry before and this one's fields.
+    #[serde(with = "bytes")]
+    pub hash: [u8; 32],
+}

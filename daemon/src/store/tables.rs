@@ -1,0 +1,117 @@
+//! Every table of the store, on one page.
+//!
+//! Keys are bytes in an order that sorts as the table is read; values are records of
+//! [`super::records`] in MessagePack with named fields, so that they can grow.
+
+use std::marker::PhantomData;
+
+use uuid::Uuid;
+
+use super::records::{
+    AccountRecord, AuditRecord, DeviceRecord, EventRecord, ForgottenRecord, HistoryRecord,
+    LoginRecord, SiteRecord,
+};
+
+/// Schema version, under [`SCHEMA_VERSION`].
+pub const META: Table<str, u32> = Table::new("meta");
+/// The one key of [`META`].
+pub const SCHEMA_VERSION: &str = "schema_version";
+/// Settings as JSON text, by name.
+pub const SETTINGS: Table<str, String> = Table::new("settings");
+/// Sealed secrets, by name.
+pub const SECRETS: Table<str, SealedBytes> = Table::new("secrets");
+/// Accounts.
+pub const ACCOUNTS: Table<Uuid, AccountRecord> = Table::new("accounts");
+/// Account ids by folded user name and by folded e-mail address.
+pub const ACCOUNT_NAMES: Table<str, Uuid> = Table::new("account_names");
+/// Logins, by the SHA-256 of their token.
+pub const LOGINS: Table<[u8; 32], LoginRecord> = Table::new("logins");
+/// Sites.
+pub const SITES: Table<Uuid, SiteRecord> = Table::new("sites");
+/// Authorised devices.
+pub const DEVICES: Table<Uuid, DeviceRecord> = Table::new("devices");
+/// Device ids by static public key.
+pub const DEVICE_KEYS: Table<[u8; 32], Uuid> = Table::new("device_keys");
+/// Static public keys of deleted devices, which are told so when they come back.
+pub const FORGOTTEN: Table<[u8; 32], ForgottenRecord> = Table::new("forgotten_devices");
+/// The owner's log, in the order of time (UUID version 7).
+pub const EVENTS: Table<Uuid, EventRecord> = Table::new("events");
+/// Statistics of the last hour, by device.
+pub const HISTORY: Table<Uuid, HistoryRecord> = Table::new("history");
+/// Who did what, hash-chained, in order.
+pub const AUDIT: Table<u64, AuditRecord> = Table::new("audit");
+
+/// Bytes that only [`crate::seal`] reads.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct SealedBytes(#[serde(with = "super::records::bytes")] pub Vec<u8>);
+
+/// A table's name, and what its keys and values are.
+#[derive(Debug)]
+pub struct Table<K: ?Sized, R> {
+    pub(super) name: &'static str,
+    types: PhantomData<(fn(&K), R)>,
+}
+
+impl<K: ?Sized, R> Table<K, R> {
+    const fn new(name: &'static str) -> Self {
+        Self { name, types: PhantomData }
+    }
+}
+
+impl<K: ?Sized, R> Clone for Table<K, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: ?Sized, R> Copy for Table<K, R> {}
+
+/// What can be a key.
+pub trait TableKey {
+    /// A key read back.
+    type Owned;
+    /// Bytes that sort as the key does.
+    fn to_key(&self) -> Vec<u8>;
+    /// The key, unless the bytes are not one.
+    fn from_key(bytes: &[u8]) -> Option<Self::Owned>;
+}
+
+impl TableKey for str {
+    type Owned = String;
+    fn to_key(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+    fn from_key(bytes: &[u8]) -> Option<String> {
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+impl TableKey for Uuid {
+    type Owned = Self;
+    fn to_key(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
+impl TableKey for [u8; 32] {
+    type Owned = Self;
+    fn to_key(&self) -> Vec<u8> {
+        self.to_vec()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok()
+    }
+}
+
+impl TableKey for u64 {
+    type Owned = Self;
+    fn to_key(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
