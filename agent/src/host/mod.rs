@@ -1,0 +1,107 @@
+//! The machine that an agent runs on.
+//!
+//! [`Host`] is everything the agent asks of its machine and nothing about the appliance, so that
+//! a simulator puts thousands of invented devices behind the very same session code.
+//! [`LinuxHost`] is the real one.
+
+mod account;
+mod hardware;
+mod identity;
+mod interfaces;
+mod led;
+mod linux;
+mod load;
+mod pty;
+mod wireless;
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use aerie_protocol::inform;
+use thiserror::Error;
+
+pub use self::linux::{LinuxHost, Roots};
+use crate::{
+    session::SessionEnd,
+    terminal::{Terminal, WindowSize},
+};
+
+/// What the agent asks of the machine it runs on.
+pub trait Host: Send {
+    /// Who the machine says it is. The agent itself fills in `pinned`.
+    fn identity(&mut self) -> impl Future<Output = inform::Hello> + Send;
+
+    /// How the machine is. CPU load counts since the last call.
+    fn status(&mut self) -> impl Future<Output = inform::Status> + Send;
+
+    /// Whether [`Host::restart`] would be tried: asked before the appliance is told "done".
+    fn may_restart(&self) -> Result<(), CommandError>;
+
+    /// Restarts the machine. The answer is how long it will probably be away; the agent leaves the
+    /// appliance and, if it is still alive by then, comes back.
+    fn restart(&mut self) -> impl Future<Output = Result<Duration, CommandError>> + Send;
+
+    /// Shows which machine it is for so long, or no longer.
+    fn locate(
+        &mut self,
+        duration: Option<Duration>,
+    ) -> impl Future<Output = Result<(), CommandError>> + Send;
+
+    /// Opens a terminal of this size.
+    fn open_terminal(
+        &mut self,
+        size: WindowSize,
+    ) -> impl Future<Output = Result<Terminal, CommandError>> + Send;
+
+    /// Told what happens to the agent; a simulator counts, a machine need not care.
+    fn notice(&mut self, _event: AgentEvent<'_>) {}
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The device's own file says no.
+    #[error("the device's own policy does not allow it: {0}")]
+    NotAllowed(&'static str),
+    /// It was tried, or is known to be of no use here.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What happens to an agent, for whoever watches.
+#[derive(Debug)]
+pub enum AgentEvent<'a> {
+    /// A session is open and proven; `Hello` comes next.
+    Connected {
+        /// The appliance's address, where there is one.
+        peer: Option<SocketAddr>,
+        /// From the start of the connect to here.
+        took: Duration,
+        /// Whether the device is enrolled.
+        enrolled: bool,
+    },
+    /// The appliance knows the device and waits for an admin.
+    Waiting,
+    /// The device is enrolled, durably.
+    Enrolled,
+    /// The device dropped the appliance's identity, on an authenticated order.
+    Forgotten,
+    /// A status went out: so many bytes before encryption.
+    Reported {
+        /// Bytes.
+        bytes: usize,
+    },
+    /// The connect failed.
+    Failed {
+        /// Why.
+        error: &'a crate::connect::ConnectError,
+        /// The pause before the next one.
+        pause: Duration,
+    },
+    /// The session ended.
+    Left {
+        /// Why.
+        end: &'a SessionEnd,
+        /// The pause before the next connect.
+        pause: Duration,
+    },
+}
