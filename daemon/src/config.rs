@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -21,6 +22,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("http", "listen", r#"listen = ["0.0.0.0:80", "[::]:80"]"#),
     ("https", "listen", r#"listen = ["0.0.0.0:443", "[::]:443"]"#),
     ("inform", "listen", r#"listen = ["0.0.0.0:8444", "[::]:8444"]"#),
+    ("devices", "connects_per_second", "connects_per_second = 2000"),
+    ("devices", "status_interval", "status_interval = 60"),
     ("log", "level", r#"level = "info""#),
 ];
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub https: Https,
     /// A port of its own for devices; without it they use HTTPS.
     pub inform: Option<Inform>,
+    /// Bounds for devices.
+    pub devices: Devices,
     /// What is told on standard error.
     pub log: Log,
 }
@@ -47,6 +52,7 @@ impl Default for Config {
             http: Http::default(),
             https: Https::default(),
             inform: None,
+            devices: Devices::default(),
             log: Log::default(),
         }
     }
@@ -86,6 +92,22 @@ impl Default for Https {
 pub struct Inform {
     /// Addresses and ports. Empty: devices use HTTPS.
     pub listen: Vec<SocketAddr>,
+}
+
+/// The section `[devices]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Devices {
+    /// Connections let in a second, all devices together; the rest is told when to come back.
+    pub connects_per_second: NonZeroU32,
+    /// Seconds between status reports of a device that nobody looks at, 2 to 3600.
+    pub status_interval: u32,
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self { connects_per_second: const { NonZeroU32::new(2_000).unwrap() }, status_interval: 60 }
+    }
 }
 
 /// The section `[log]`.
@@ -199,9 +221,16 @@ impl Config {
         if self.https.listen.is_empty() {
             return Err(("https", "listen", "[https] listen is empty: nobody could reach the GUI"));
         }
+        if !(2..=3600).contains(&self.devices.status_interval) {
+            let problem = "status_interval must be 2 to 3600 seconds";
+            return Err(("devices", "status_interval", problem));
+        }
         let inform = self.inform.as_ref().map_or(&[][..], |inform| &inform.listen);
-        let sections =
-            [("http", &self.http.listen[..]), ("https", &self.https.listen[..]), ("inform", inform)];
+        let sections = [
+            ("http", &self.http.listen[..]),
+            ("https", &self.https.listen[..]),
+            ("inform", inform),
+        ];
         let mut taken: Vec<SocketAddr> = Vec::new();
         for (section, listen) in sections {
             for address in listen {
@@ -246,9 +275,10 @@ fn advice(text: &str, line: usize) -> String {
     let of_section: Vec<&str> =
         KEYS.iter().filter(|(of, _, _)| *of == section).map(|(_, name, _)| *name).collect();
     if of_section.is_empty() {
-        return "The sections are [http], [https], [inform] and [log].".to_owned();
+        return "The sections are [http], [https], [inform], [devices] and [log].".to_owned();
     }
-    let place = if section.is_empty() { "At the top".to_owned() } else { format!("In [{section}]") };
+    let place =
+        if section.is_empty() { "At the top".to_owned() } else { format!("In [{section}]") };
     format!("{place} there is: {}. Correct the line or take it out.", of_section.join(", "))
 }
 

@@ -12,3 +12,6 @@ pub mod supervisor;
 pub mod audit;
 pub mod accounts;
 pub mod devices;
+pub mod edge;
+pub mod web;
+pub mod run;

@@ -1,7 +1,8 @@
 //! Logins: a token proves one, and only its hash is kept.
 //!
-//! All of them stand in memory, so that a request costs no disk; a use is written at most once a
-//! minute.
+//! All of them stand in memory, so that a request costs no disk. Uses are written behind, all
+//! together and each login's at most once a minute; a power cut costs a login a minute of its idle
+//! time and nothing else.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::roles::Role;
+use super::throttle::Network;
 use crate::seal::{self, SealError, Secret};
 use crate::store::records::LoginRecord;
 
@@ -27,6 +30,8 @@ const IDLE_BOUNDS: (i64, i64) = (30 * MINUTE, 30 * DAY);
 const LATEST: i64 = 30 * DAY;
 /// A login this young, or stepped up this lately, may do what needs a step-up.
 const STEPPED_UP: i64 = 5 * MINUTE;
+/// Live logins of one account; one more ends the one that was not used for longest.
+const PER_ACCOUNT: usize = 100;
 
 /// A login's name: the SHA-256 of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,70 +63,152 @@ pub(super) fn new_token() -> Result<LoginToken, SealError> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(seal::random::<32>()?)))
 }
 
+/// A live login.
+#[derive(Clone, Copy, Debug)]
+pub struct Login {
+    /// Its name.
+    pub id: LoginId,
+    /// Whose.
+    pub account: Uuid,
+    /// What it may do.
+    pub role: Role,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it ends unless it is used.
+    pub expires: Timestamp,
+    /// Until when it may do what needs a step-up.
+    pub stepped_up_until: Timestamp,
+}
+
+struct Live {
+    record: LoginRecord,
+    role: Role,
+    /// `last_used` as it stands in the store.
+    written: i64,
+}
+
+impl Live {
+    fn ended(&self, now: i64) -> bool {
+        self.record.expires <= now
+    }
+
+    fn login(&self, id: LoginId) -> Login {
+        let time = |millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+        let proven = self.record.stepped_up.unwrap_or(0).max(self.record.created);
+        Login {
+            id,
+            account: self.record.account,
+            role: self.role,
+            created: time(self.record.created),
+            expires: time(self.record.expires),
+            stepped_up_until: time(proven + STEPPED_UP),
+        }
+    }
+}
+
 /// All live logins.
 #[derive(Default)]
 pub(super) struct Logins {
-    live: Mutex<HashMap<LoginId, LoginRecord>>,
-}
-
-/// What a use of a login means for the store.
-#[derive(Clone, Debug)]
-pub(super) struct Used {
-    pub(super) record: LoginRecord,
-    /// More than a minute since it was last written.
-    pub(super) to_write: bool,
+    live: Mutex<HashMap<LoginId, Live>>,
 }
 
 impl Logins {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LoginId, LoginRecord>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LoginId, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn put(&self, id: LoginId, record: LoginRecord) {
-        self.lock().insert(id, record);
+    /// Takes in a login as it stands in the store.
+    pub(super) fn put(&self, id: LoginId, record: LoginRecord, role: Role) {
+        let written = record.last_used;
+        self.lock().insert(id, Live { record, role, written });
     }
 
-    pub(super) fn get(&self, id: &LoginId) -> Option<LoginRecord> {
-        self.lock().get(id).cloned()
+    pub(super) fn get(&self, id: &LoginId, now: Timestamp) -> Option<LoginRecord> {
+        let live = self.lock();
+        let found = live.get(id).filter(|live| !live.ended(now.as_millisecond()));
+        found.map(|live| live.record.clone())
     }
 
-    pub(super) fn remove(&self, id: &LoginId) -> Option<LoginRecord> {
-        self.lock().remove(id)
+    /// Whether there was one.
+    pub(super) fn remove(&self, id: &LoginId) -> bool {
+        self.lock().remove(id).is_some()
     }
 
     pub(super) fn of_account(&self, account: Uuid) -> Vec<LoginId> {
         let live = self.lock();
-        live.iter().filter(|(_, record)| record.account == account).map(|(id, _)| *id).collect()
+        let of_account = live.iter().filter(|(_, live)| live.record.account == account);
+        of_account.map(|(id, _)| *id).collect()
+    }
+
+    /// Those that have to end before an account begins another one.
+    pub(super) fn surplus(&self, account: Uuid) -> Vec<LoginId> {
+        let live = self.lock();
+        let mut of_account: Vec<(i64, LoginId)> = live
+            .iter()
+            .filter(|(_, live)| live.record.account == account)
+            .map(|(id, live)| (live.record.last_used, *id))
+            .collect();
+        of_account.sort_unstable_by_key(|(last_used, _)| *last_used);
+        let surplus = (of_account.len() + 1).saturating_sub(PER_ACCOUNT);
+        of_account.into_iter().take(surplus).map(|(_, id)| id).collect()
+    }
+
+    /// Whether an account has a live login from a network: its owner is at home there.
+    pub(super) fn at_home(&self, account: Uuid, network: Network, now: Timestamp) -> bool {
+        let live = self.lock();
+        live.values().any(|live| {
+            live.record.account == account
+                && !live.ended(now.as_millisecond())
+                && live.record.address.parse().is_ok_and(|address| Network::of(address) == network)
+        })
     }
 
     /// Those that have ended by time.
     pub(super) fn expired(&self, now: Timestamp) -> Vec<LoginId> {
-        let now = now.as_millisecond();
         let live = self.lock();
-        live.iter().filter(|(_, record)| record.expires <= now).map(|(id, _)| *id).collect()
+        let ended = live.iter().filter(|(_, live)| live.ended(now.as_millisecond()));
+        ended.map(|(id, _)| *id).collect()
     }
 
     /// Extends a login by its use. `None`: there is none, or it has ended.
-    pub(super) fn touch(&self, id: &LoginId, now: Timestamp) -> Option<Used> {
+    pub(super) fn touch(&self, id: LoginId, now: Timestamp) -> Option<Login> {
         let now = now.as_millisecond();
         let mut live = self.lock();
-        let record = live.get_mut(id)?;
-        if record.expires <= now {
-            return None;
-        }
-        let to_write = now - record.last_used >= MINUTE;
-        if to_write {
-            record.last_used = now;
-            record.expires = (now + record.idle).min(record.latest);
-        }
-        Some(Used { record: record.clone(), to_write })
+        let live = live.get_mut(&id).filter(|live| !live.ended(now))?;
+        live.record.last_used = now;
+        live.record.expires = (now + live.record.idle).min(live.record.latest);
+        Some(live.login(id))
     }
 
-    pub(super) fn step_up(&self, id: &LoginId, now: Timestamp) -> Option<LoginRecord> {
+    /// Notes a step-up; the login and its record.
+    pub(super) fn step_up(&self, id: LoginId, now: Timestamp) -> Option<(Login, LoginRecord)> {
+        let now = now.as_millisecond();
         let mut live = self.lock();
-        let record = live.get_mut(id)?;
-        record.stepped_up = Some(now.as_millisecond());
-        Some(record.clone())
+        let live = live.get_mut(&id).filter(|live| !live.ended(now))?;
+        live.record.stepped_up = Some(now);
+        Some((live.login(id), live.record.clone()))
+    }
+
+    /// Uses that are due to be written: of a minute or more, or all.
+    pub(super) fn unwritten(&self, all: bool) -> Vec<(LoginId, LoginRecord)> {
+        let live = self.lock();
+        let due = |live: &Live| {
+            let since = live.record.last_used - live.written;
+            // Below zero: the clock was set back.
+            since >= MINUTE || since < 0 || (all && since != 0)
+        };
+        let due = live.iter().filter(|(_, live)| due(live));
+        due.map(|(id, live)| (*id, live.record.clone())).collect()
+    }
+
+    /// These uses are in the store now.
+    pub(super) fn written(&self, uses: &[(LoginId, LoginRecord)]) {
+        let mut live = self.lock();
+        for (id, record) in uses {
+            if let Some(live) = live.get_mut(id) {
+                live.written = record.last_used;
+            }
+        }
     }
 }
 
@@ -142,8 +229,52 @@ pub(super) fn begin(account: Uuid, idle: Option<i64>, now: Timestamp) -> LoginRe
     }
 }
 
-/// Until when a login may do what needs a step-up.
-pub(super) fn stepped_up_until(record: &LoginRecord) -> Timestamp {
-    let since = record.stepped_up.unwrap_or(record.created).max(record.created);
-    Timestamp::from_millisecond(since + STEPPED_UP).unwrap_or(Timestamp::UNIX_EPOCH)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_use_is_due_to_be_written_once_a_minute() {
+        let logins = Logins::default();
+        let id = LoginId::from([1; 32]);
+        logins.put(id, begin(Uuid::nil(), None, at(0)), Role::Admin);
+        logins.touch(id, at(59)).unwrap();
+        assert!(logins.unwritten(false).is_empty());
+        assert_eq!(logins.unwritten(true).len(), 1, "at the end all is written");
+        logins.touch(id, at(60)).unwrap();
+        let due = logins.unwritten(false);
+        assert_eq!(due.len(), 1);
+        logins.written(&due);
+        assert!(logins.unwritten(true).is_empty());
+    }
+
+    #[test]
+    fn the_idle_time_stays_within_its_bounds() {
+        for (wanted, given) in [
+            (None, IDLE),
+            (Some(0), IDLE),
+            (Some(-5), IDLE),
+            (Some(1), 30 * MINUTE),
+            (Some(2 * DAY), 2 * DAY),
+            (Some(i64::MAX), 30 * DAY),
+        ] {
+            assert_eq!(begin(Uuid::nil(), wanted, at(0)).idle, given, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_used_login_gives_way() {
+        let logins = Logins::default();
+        for number in 0..100 {
+            let id = LoginId::from([number; 32]);
+            logins.put(id, begin(Uuid::nil(), None, at(i64::from(number))), Role::Admin);
+        }
+        logins.touch(LoginId::from([0; 32]), at(200)).unwrap();
+        assert_eq!(logins.surplus(Uuid::nil()), [LoginId::from([1; 32])]);
+        assert!(logins.surplus(Uuid::max()).is_empty());
+    }
 }

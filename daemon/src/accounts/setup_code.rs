@@ -27,7 +27,7 @@ const LETTERS: usize = 20;
 const GROUP: usize = 5;
 /// Guesses a minute.
 const GUESSES: u32 = 5;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Wrong guesses before a new code.
 const WRONG: u32 = 20;
 
@@ -123,7 +123,7 @@ fn make(path: &Path) -> Result<Zeroizing<String>, SealError> {
 /// A code without what people add, at most as long as one can be.
 fn bare(text: &str) -> String {
     text.chars()
-        .filter(|letter| letter.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .take(LETTERS + 1)
         .map(|letter| match letter.to_ascii_uppercase() {
             'O' => '0',
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn l3_five_guesses_a_minute_and_a_new_code_after_twenty() {
+    async fn five_guesses_a_minute_and_a_new_code_after_twenty() {
         let data = tempfile::tempdir().unwrap();
         let code = SetupCode::open(data.path()).unwrap();
         let path = data.path().join("setup-code");

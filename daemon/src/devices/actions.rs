@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::cell::{Cell, Facts};
 use super::events::{Event, Level};
-use super::inform::Greeted;
+use super::inform::{Greeted, enrolled};
 use super::mailbox::Letter;
 use super::snapshot::refusal_text;
 use super::{Change, Devices, records};
@@ -97,7 +97,7 @@ impl Devices {
 
     fn welcome(&self, cell: &Cell, site: &str) {
         if let Some(mailbox) = cell.mailbox() {
-            for body in [self.enrolled(cell), self.reporting(cell)] {
+            for body in [enrolled(cell), self.reporting(cell)] {
                 let message = FromAppliance { body: Some(body) };
                 // A session that takes nothing is about to end; the device hears it when it is back.
                 mailbox.put(Letter::Send(Box::new(message))).ok();

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aerie_protocol::key::{DeviceKey, KeyError, KeySecret};
 use aerie_protocol::noise::{NoiseError, StaticKey};
 use thiserror::Error;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::seal::{Seal, SealError};
@@ -44,10 +45,9 @@ pub enum KeysError {
     NotSetUp,
 }
 
-/// Where devices find the appliance.
-#[derive(Clone, Debug)]
+/// What devices find where the appliance is.
+#[derive(Clone, Copy, Debug)]
 struct Door {
-    host: Option<String>,
     port: u16,
     untrusted: bool,
 }
@@ -58,6 +58,7 @@ pub struct ConnectionKeys {
     store: Store,
     static_key: StaticKey,
     generic: Arc<KeySecret>,
+    host: watch::Sender<Option<String>>,
     door: Arc<RwLock<Door>>,
 }
 
@@ -87,11 +88,12 @@ impl ConnectionKeys {
             made
         };
         let host = host.and_then(|text| serde_json::from_str(&text).ok());
-        let door = Door { host, port: 443, untrusted: true };
+        let door = Door { port: 443, untrusted: true };
         Ok(Self {
             store: store.clone(),
             static_key,
             generic: Arc::new(generic),
+            host: watch::Sender::new(host),
             door: Arc::new(RwLock::new(door)),
         })
     }
@@ -121,7 +123,12 @@ impl ConnectionKeys {
 
     /// The host name or address under which devices find the appliance; `None` before the set-up.
     pub fn host(&self) -> Option<String> {
-        self.door.read().unwrap_or_else(PoisonError::into_inner).host.clone()
+        self.host.borrow().clone()
+    }
+
+    /// The same, and every change of it.
+    pub fn hosts(&self) -> watch::Receiver<Option<String>> {
+        self.host.subscribe()
     }
 
     /// Remembers the host name or address (IPv6 without brackets) under which devices find the
@@ -130,7 +137,7 @@ impl ConnectionKeys {
         DeviceKey::parse(&self.written_for(host.clone()))?;
         let text = serde_json::Value::from(host.as_str()).to_string();
         self.store.write(move |writer| writer.put(tables::SETTINGS, HOST, &text)).await?;
-        self.door.write().unwrap_or_else(PoisonError::into_inner).host = Some(host);
+        self.host.send_replace(Some(host));
         Ok(())
     }
 
@@ -141,7 +148,7 @@ impl ConnectionKeys {
     }
 
     fn written_for(&self, host: String) -> Zeroizing<String> {
-        let door = self.door.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let door = *self.door.read().unwrap_or_else(PoisonError::into_inner);
         let key = DeviceKey {
             host,
             port: door.port,

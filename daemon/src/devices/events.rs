@@ -37,6 +37,10 @@ const BATCH: usize = 64;
 const DELAY: Duration = Duration::from_secs(1);
 /// How long to wait after the store could not write.
 const RETRY: Duration = Duration::from_secs(10);
+/// When the daemon stops: how often it is seen whether there is more to write, at most.
+const LAST_WORDS: usize = 20;
+/// And how long nothing has to be said for that to be the end.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Entries that a slow listener may be behind.
 const LISTENER: usize = 256;
 /// The owner's log. Cheap to clone.
@@ -187,7 +191,14 @@ impl Events {
                 delay = if self.flush_or_say().await { DELAY } else { RETRY };
             }
         }
-        self.flush_or_say().await;
+        // Others say their last words now: devices that are told goodbye, for one.
+        for _ in 0..LAST_WORDS {
+            let written = self.flush_or_say().await;
+            sleep(PAUSE).await;
+            if !written || self.log().unwritten.is_empty() {
+                break;
+            }
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -354,6 +365,22 @@ mod tests {
         assert_eq!(stored().await, 1);
         events.record_durably(event(2).by(Uuid::nil()).at_once()).await.unwrap();
         assert_eq!(stored().await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_while_the_daemon_stops_is_written_too() {
+        let store = Store::memory().unwrap();
+        let (events, _hand, supervisor) = log_on(&store).await;
+        let last_words = async {
+            for number in 0..5 {
+                sleep(PAUSE / 2).await;
+                events.record(event(number));
+            }
+        };
+        let (ended, ()) = tokio::join!(supervisor.shutdown(DELAY * 10), last_words);
+        assert!(ended);
+        let rows = store.read(|reader| reader.all(tables::EVENTS)).await.unwrap();
+        assert_eq!(rows.len(), 5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use self::track::{MINUTES, Track, minute_of};
 use crate::store::records::HistoryRecord;
 use crate::store::{Store, StoreError, tables};
 
-pub use self::series::{Interval, InterfaceSeries, Point, Series, Statistics};
+pub use self::series::{InterfaceSeries, Interval, Point, Series, Statistics};
 
 /// Bytes of one device in the record of a minute: its id and what is known.
 const ENTRY_BYTES: usize = 16 + PACKED_BYTES;

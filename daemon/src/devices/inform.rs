@@ -208,7 +208,7 @@ impl Devices {
         }
         match proof {
             // It was just let in, or the reply to its enrolment was lost, or it adopted us anew.
-            Proof::DeviceKey(_) => vec![self.enrolled(cell), self.reporting(cell)],
+            Proof::DeviceKey(_) => vec![enrolled(cell), self.reporting(cell)],
             Proof::KnownAppliance => vec![self.reporting(cell)],
         }
     }
@@ -255,12 +255,6 @@ impl Devices {
         cell
     }
 
-    /// What tells a device that it is in: sent only once its authorisation is durable.
-    pub(super) fn enrolled(&self, cell: &Cell) -> from_appliance::Body {
-        let name = cell.lock().facts.alias.clone();
-        from_appliance::Body::Enrolled(Enrolled { device_id: cell.id.as_bytes().to_vec(), name })
-    }
-
     /// How often a device is to report at the moment.
     pub(super) fn reporting(&self, cell: &Cell) -> from_appliance::Body {
         let interval_seconds = if cell.is_watched() {
@@ -278,4 +272,10 @@ impl Devices {
 
 fn goodbye(reason: GoodbyeReason, retry_after_seconds: u32) -> from_appliance::Body {
     from_appliance::Body::Goodbye(Goodbye { reason: reason.into(), retry_after_seconds })
+}
+
+/// What tells a device that it is in: sent only once its authorisation is durable.
+pub(super) fn enrolled(cell: &Cell) -> from_appliance::Body {
+    let name = cell.lock().facts.alias.clone();
+    from_appliance::Body::Enrolled(Enrolled { device_id: cell.id.as_bytes().to_vec(), name })
 }

@@ -32,7 +32,7 @@ const KEEP_ALIVE: std::ops::Range<u64> = 15_000..20_000;
 /// Keep-alives without any sign of life before the device counts as gone.
 const MISSES: u8 = 2;
 /// Age of one set of keys. An hour more than the device's own day, so that it usually leads.
-const AGE: Duration = Duration::from_secs(25 * 60 * 60);
+const AGE: Duration = Duration::from_hours(25);
 /// Requests that may wait for the device's reply.
 const REQUESTS: usize = 32;
 /// Terminals in one session.

@@ -146,11 +146,8 @@ impl Sites {
     pub async fn create(&self, wanted: SiteChange, now: Timestamp) -> Result<Site, SiteError> {
         let wanted = SiteChange { name: Some(wanted.name.unwrap_or_default()), ..wanted };
         let milliseconds = now.as_millisecond();
-        let record = SiteRecord {
-            kind: KIND.to_owned(),
-            created: milliseconds,
-            ..SiteRecord::default()
-        };
+        let record =
+            SiteRecord { kind: KIND.to_owned(), created: milliseconds, ..SiteRecord::default() };
         self.write(Uuid::new_v4(), Some(record), wanted, now).await
     }
 

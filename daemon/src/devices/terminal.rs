@@ -23,7 +23,7 @@ use crate::accounts::LoginId;
 /// Output that the browser has not acknowledged, at most, in bytes.
 pub const WINDOW: u32 = 64 * 1024;
 /// How long a terminal without a browser waits for the same login to come back.
-pub const DETACHED_TIME: Duration = Duration::from_secs(5 * 60);
+pub const DETACHED_TIME: Duration = Duration::from_mins(5);
 /// Bytes of input in one message to the device.
 const CHUNK: usize = 16 * 1024;
 

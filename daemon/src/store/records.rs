@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Byte strings as MessagePack's own bytes instead of lists of numbers.
+/// Byte strings as `MessagePack`'s own bytes instead of lists of numbers.
 pub(super) mod bytes {
     use serde::de::{Error, Visitor};
     use serde::{Deserializer, Serializer};

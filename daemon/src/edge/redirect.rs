@@ -1,0 +1,124 @@
+//! The plain HTTP port: sends everybody to HTTPS and serves nothing.
+
+use std::convert::Infallible;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{HOST, HeaderValue, LOCATION};
+use http::uri::Authority;
+use http::{Request, Response, StatusCode};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
+
+use super::plain;
+use super::socket::Socket;
+
+/// Time for the request's head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Time for the whole connection: one request, one small answer.
+const CONNECTION_TIME: Duration = Duration::from_secs(15);
+/// hyper's least.
+const BUFFER: usize = 8 * 1024;
+
+/// Answers one request on a plain connection, whatever it is, and closes.
+pub(super) async fn serve(socket: Socket, https_port: u16) {
+    let service =
+        service_fn(|request| async move { Ok::<_, Infallible>(to_https(&request, https_port)) });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(BUFFER)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(socket), service);
+    // How it ended does not matter: nothing is kept of it.
+    drop(timeout(CONNECTION_TIME, Box::pin(connection)).await);
+}
+
+/// 308, so that the method stays what it was.
+fn to_https<B>(request: &Request<B>, https_port: u16) -> Response<Body> {
+    let Some(host) = host(request) else {
+        let sentence = "The Host header must be one host name or address.\n";
+        return plain::text(StatusCode::BAD_REQUEST, sentence);
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // `OPTIONS *` has no path to go to.
+    let path = if path.starts_with('/') { path } else { "/" };
+    let target = match https_port {
+        443 => format!("https://{host}{path}"),
+        port => format!("https://{host}:{port}{path}"),
+    };
+    let Ok(target) = HeaderValue::from_str(&target) else {
+        return plain::text(StatusCode::BAD_REQUEST, "The path is not a valid one.\n");
+    };
+    let mut response = plain::empty(StatusCode::PERMANENT_REDIRECT);
+    response.headers_mut().insert(LOCATION, target);
+    response
+}
+
+/// The host that the client asked for, without its port.
+fn host<B>(request: &Request<B>) -> Option<String> {
+    let authority = if let Some(authority) = request.uri().authority() {
+        authority.clone()
+    } else {
+        let mut hosts = request.headers().get_all(HOST).into_iter();
+        let host = hosts.next()?;
+        if hosts.next().is_some() {
+            return None;
+        }
+        Authority::try_from(host.as_bytes()).ok()?
+    };
+    let host = authority.host();
+    (!authority.as_str().contains('@') && is_host(host)).then(|| host.to_ascii_lowercase())
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    (1..=253).contains(&host.len())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(path: &str, hosts: &[&str], port: u16) -> (StatusCode, Option<String>) {
+        let mut request = Request::new(());
+        *request.uri_mut() = path.parse().unwrap();
+        for host in hosts {
+            request.headers_mut().append(HOST, HeaderValue::from_str(host).unwrap());
+        }
+        let response = to_https(&request, port);
+        let target = response.headers().get(LOCATION);
+        (response.status(), target.map(|target| target.to_str().unwrap().to_owned()))
+    }
+
+    fn target(path: &str, host: &str, port: u16) -> String {
+        let (status, target) = ask(path, &[host], port);
+        assert_eq!(status, StatusCode::PERMANENT_REDIRECT);
+        target.unwrap()
+    }
+
+    #[test]
+    fn p1_the_redirect_keeps_host_path_and_query_and_honours_the_custom_port() {
+        assert_eq!(target("/", "aerie.example", 443), "https://aerie.example/");
+        assert_eq!(target("/a/b?c=d", "aerie.example:80", 443), "https://aerie.example/a/b?c=d");
+        assert_eq!(target("/", "192.0.2.7:8080", 8443), "https://192.0.2.7:8443/");
+        assert_eq!(target("/x", "[2001:db8::1]:80", 8443), "https://[2001:db8::1]:8443/x");
+        assert_eq!(target("http://other.example/x", "ignored", 443), "https://other.example/x");
+        assert_eq!(target("*", "aerie.example", 443), "https://aerie.example/");
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_refused_instead_of_repeated() {
+        for bad in ["", "a b", "user@aerie.example", "aerie.example/evil", "[::1", "[x]", "a\"b"] {
+            assert_eq!(ask("/", &[bad], 443), (StatusCode::BAD_REQUEST, None), "{bad:?}");
+        }
+        assert_eq!(ask("/", &[], 443).0, StatusCode::BAD_REQUEST);
+        assert_eq!(ask("/", &["a.example", "b.example"], 443).0, StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,179 @@
+//! Builds the rooms in order, from the ground up, and takes them down again.
+
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::{Config, Level};
+use crate::devices::connection_key::ConnectionKeys;
+use crate::devices::events::Events;
+use crate::devices::{Devices, Ground, Tuning};
+use crate::edge::{Accepting, Behind, Certificates, Edge, Listeners};
+use crate::seal::Seal;
+use crate::store::Store;
+use crate::supervisor::{Ended, Supervisor};
+use crate::web::{self, Rooms, StoreProbe};
+
+/// From SIGTERM to the end, at most.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Why the daemon ended though nobody asked it to.
+#[derive(Debug, Error)]
+#[error("{0}; the daemon ends, so that it is started anew")]
+struct Broken(String);
+
+/// Why the data directory cannot be used.
+#[derive(Debug, Error)]
+#[error("the data directory {path} cannot be used; make it writable for this user, or set data_dir")]
+struct DataDir {
+    path: String,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Runs the appliance until SIGTERM or SIGINT, or until something essential fails.
+pub fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+    log_to_stderr(config.log.level);
+    data_dir(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(run(&config));
+    // What still blocks has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+fn log_to_stderr(level: Level) {
+    let level = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+}
+
+fn data_dir(path: &Path) -> Result<(), DataDir> {
+    let prepare = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    };
+    prepare().map_err(|source| DataDir { path: path.display().to_string(), source })
+}
+
+async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+    let (supervisor, ended) = Supervisor::watched();
+    let signals = Signals::listen()?;
+    let edge = open(config, &supervisor).await?;
+    info!(
+        http = ?edge.addresses().http,
+        https = ?edge.addresses().https,
+        inform = ?edge.addresses().inform,
+        "aerie is up"
+    );
+    wait(&supervisor, ended, signals).await
+}
+
+/// Builds the rooms in order.
+async fn open(config: &Config, supervisor: &Supervisor) -> Result<Edge, Box<dyn Error>> {
+    let data_dir = &config.data_dir;
+    let listeners = Listeners::bind(config)?;
+    let clock = Clock::system();
+    let store = Store::open(&data_dir.join("store.redb"))?;
+    let seal = Seal::open(data_dir)?;
+    let accounts =
+        Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
+    if !accounts.is_configured() {
+        info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
+    }
+    let keys = ConnectionKeys::load(&store, &seal).await?;
+    let certificates = Certificates::load(&store, &seal, &clock, keys.host().as_deref()).await?;
+    if let Some(port) = listeners.addresses().inform_port() {
+        keys.serve_at(port, certificates.is_untrusted());
+    }
+    let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
+    let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
+    let tuning = Tuning {
+        connects_per_second: config.devices.connects_per_second,
+        status_interval: config.devices.status_interval,
+    };
+    let devices = Devices::start(ground, tuning, supervisor).await?;
+    let accepting = Accepting::default();
+    let router = web::router(Rooms {
+        accounts,
+        devices: devices.clone(),
+        clock,
+        accepting: accepting.clone(),
+        store: store_probe(&store),
+        supervisor: supervisor.clone(),
+    });
+    let behind = Behind { certificates, router, devices, accepting };
+    Ok(Edge::start(listeners, behind, data_dir, supervisor)?)
+}
+
+/// How the web finds out whether the store writes, without knowing it.
+fn store_probe(store: &Store) -> StoreProbe {
+    let (writing, sizing) = (store.clone(), store.clone());
+    let write = move || {
+        let store = writing.clone();
+        async move { store.probe().await.map_err(|error| error.to_string()) }
+    };
+    StoreProbe::new(write, move || sizing.bytes())
+}
+
+async fn wait(
+    supervisor: &Supervisor,
+    mut ended: Ended,
+    mut signals: Signals,
+) -> Result<(), Box<dyn Error>> {
+    let broken = tokio::select! {
+        reason = ended.reason() => Some(Broken(reason)),
+        name = signals.next() => {
+            info!(signal = name, "stopping");
+            None
+        }
+    };
+    tokio::select! {
+        in_time = supervisor.shutdown(GRACE) => {
+            if !in_time {
+                error!("some tasks did not end in {} s and are cut off", GRACE.as_secs());
+            }
+        }
+        // A second signal: now.
+        _ = signals.next() => {}
+    }
+    match broken {
+        Some(broken) => Err(Box::new(broken)),
+        None => Ok(()),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

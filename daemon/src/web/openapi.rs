@@ -1,0 +1,198 @@
+//! The description of the API, for programs and for the GUI's client.
+//!
+//! Generated from the handlers; who may comes from the table of routes, so that the two cannot
+//! disagree. `daemon/openapi.json` is this document, checked in.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
+
+use super::access::{Access, StepUp};
+use super::routes::{Listed, listed};
+use super::{devices, health, live, logs, nms, setup, shell, sites, statistics, tickets, user};
+
+/// The scheme's name in the document.
+const TOKEN: &str = "token";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Aerie",
+        description = "The network API. One API for everybody: the GUI uses it too.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        setup::state, setup::set_up,
+        user::login, user::logout, user::read, user::change, user::check_session, user::step_up,
+        nms::connection, nms::version, nms::summary, nms::keep_alive,
+        devices::list, devices::read, devices::detail, devices::interfaces, statistics::read,
+        devices::authorize_many, devices::authorize, devices::confirm, devices::restart,
+        devices::restart_many, devices::locate_start, devices::locate_stop, devices::refresh,
+        devices::refresh_many, devices::settings, devices::change_settings, devices::delete,
+        devices::delete_many,
+        sites::list, sites::create, sites::read, sites::change, sites::delete,
+        logs::list, tickets::create, live::open, shell::open,
+        serve, health::healthz, health::metrics,
+    ),
+    components(schemas(
+        live::Frame, live::Wish, shell::Hello, shell::Command, shell::Notice,
+    )),
+)]
+struct Document;
+
+/// The whole description.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    let header = ApiKeyValue::with_description(
+        "x-auth-token",
+        "The token from POST /nms/api/v2.1/user/login. A-Auth-Token is taken too.",
+    );
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(TOKEN, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    document.security = Some(vec![SecurityRequirement::new(TOKEN, [] as [&str; 0])]);
+    for route in listed() {
+        let item = document.paths.paths.get_mut(route.path);
+        if let Some(operation) = item.and_then(|item| operation(item, &route.method)) {
+            apply(operation, &route);
+        }
+    }
+    document
+}
+
+/// The operation of a path by its method.
+fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+    match *method {
+        Method::GET => item.get.as_mut(),
+        Method::POST => item.post.as_mut(),
+        Method::PUT => item.put.as_mut(),
+        Method::DELETE => item.delete.as_mut(),
+        _ => None,
+    }
+}
+
+/// Says who may, and how the others are refused.
+fn apply(operation: &mut Operation, route: &Listed) {
+    operation.operation_id = Some(operation_id(route));
+    let refusals: &[(&str, &str)] = match (route.access, route.step_up) {
+        (Access::Public, _) => &[],
+        (Access::ReadOnly, StepUp::No) => &[("401", "Log in first")],
+        (Access::Admin, StepUp::No) => {
+            &[("401", "Log in first"), ("403", "Only an admin may do this")]
+        }
+        (_, StepUp::Yes) => {
+            &[("401", "Log in first"), ("403", "Only an admin may do this, or StepUpRequired")]
+        }
+    };
+    if route.access == Access::Public {
+        operation.security = Some(Vec::new());
+    }
+    if operation.request_body.is_some() {
+        refuse(operation, "400", "The body is not as this call needs it");
+    }
+    for (status, description) in refusals {
+        refuse(operation, status, description);
+    }
+}
+
+/// The method and the path in one word, such as `postDevicesIdRestart`.
+fn operation_id(route: &Listed) -> String {
+    let path = route.path.strip_prefix("/nms/api/v2.1").unwrap_or(route.path);
+    let words = path.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let mut id = route.method.as_str().to_lowercase();
+    for word in words {
+        let (first, rest) = word.split_at(word.len().min(1));
+        id.push_str(&first.to_ascii_uppercase());
+        id.push_str(rest);
+    }
+    id
+}
+
+fn refuse(operation: &mut Operation, status: &str, description: &str) {
+    let error = RefOr::Ref(Ref::from_schema_name("Error"));
+    let content = utoipa::openapi::ContentBuilder::new().schema(Some(error)).build();
+    let response =
+        ResponseBuilder::new().description(description).content("application/json", content);
+    operation
+        .responses
+        .responses
+        .entry(status.to_owned())
+        .or_insert_with(|| RefOr::T(response.build()));
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/nms/api/v2.1/openapi.json", tag = "machines",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+pub(super) async fn serve() -> Response {
+    ([(CONTENT_TYPE, "application/json")], CHECKED_IN).into_response()
+}
+
+/// The same document as it is checked in; a test says when the two differ.
+const CHECKED_IN: &str = include_str!("../../openapi.json");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The file beside the crate's manifest.
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+    fn written() -> String {
+        let mut text = document().to_pretty_json().unwrap();
+        text.push('\n');
+        text
+    }
+
+    #[test]
+    fn the_checked_in_document_is_the_one_that_the_code_makes() {
+        if std::env::var_os("AERIE_WRITE_OPENAPI").is_some() {
+            std::fs::write(FILE, written()).unwrap();
+            return;
+        }
+        assert!(
+            std::fs::read_to_string(FILE).unwrap() == written(),
+            "daemon/openapi.json is out of date. Write it anew with: \
+             AERIE_WRITE_OPENAPI=1 cargo test -p aerie --lib web::openapi"
+        );
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else_is() {
+        let table: BTreeSet<(String, String)> = listed()
+            .iter()
+            .map(|route| (route.path.to_owned(), route.method.as_str().to_lowercase()))
+            .collect();
+        let value = serde_json::to_value(document()).unwrap();
+        let described: BTreeSet<(String, String)> = value["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone()))
+            })
+            .collect();
+        assert_eq!(table, described);
+        assert_eq!(listed().len(), table.len(), "a route stands twice in the table");
+    }
+
+    #[test]
+    fn public_routes_say_so_and_the_others_name_their_refusals() {
+        let value = serde_json::to_value(document()).unwrap();
+        for route in listed() {
+            let method = route.method.as_str().to_lowercase();
+            let operation = &value["paths"][route.path][&method];
+            let public = operation.get("security").is_some_and(|security| {
+                security.as_array().is_some_and(Vec::is_empty)
+            });
+            assert_eq!(public, route.access == Access::Public, "{} {}", method, route.path);
+            assert_eq!(operation["responses"].get("401").is_some(), !public || route.path.ends_with("login"));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Every call of the API on one page: method, path, who may, whether a fresh proof of the password
+//! is due, and the handler.
+//!
+//! What is not in the table cannot be reached. Refusals come in a fixed order: 404 and 405 here;
+//! 401, 403 for the role and 403 for the step-up in [`super::access`]; 400 for the body and 404 for
+//! the object in the handlers.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{Method, StatusCode};
+
+use super::access::{Access, Rule, StepUp, enforce};
+use super::error::ApiError;
+use super::{
+    Web, devices, health, live, logs, nms, openapi, setup, shell, sites, statistics, tickets, user,
+};
+
+/// The table.
+#[rustfmt::skip]
+fn table() -> Vec<Route> {
+    use Access::{Admin, Public, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        // Set-up and logins.
+        get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
+        post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
+        post("/nms/api/v2.1/user/login", Public, No, user::login),
+        post("/nms/api/v2.1/user/logout", ReadOnly, No, user::logout),
+        get("/nms/api/v2.1/user", ReadOnly, No, user::read),
+        put("/nms/api/v2.1/user", ReadOnly, No, user::change),
+        post("/nms/api/v2.1/user/check-session", ReadOnly, No, user::check_session),
+        post("/nms/api/v2.1/user/step-up", ReadOnly, No, user::step_up),
+        // The appliance.
+        get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
+        get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
+        get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
+        get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
+        // Devices.
+        get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
+        post("/nms/api/v2.1/devices/authorize", Admin, No, devices::authorize_many),
+        post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, devices::delete_many),
+        post("/nms/api/v2.1/devices/bulkrestart", Admin, No, devices::restart_many),
+        post("/nms/api/v2.1/devices/refresh", Admin, No, devices::refresh_many),
+        get("/nms/api/v2.1/devices/{id}", ReadOnly, No, devices::read),
+        delete("/nms/api/v2.1/devices/{id}", Admin, Yes, devices::delete),
+        get("/nms/api/v2.1/devices/{id}/detail", ReadOnly, No, devices::detail),
+        get("/nms/api/v2.1/devices/{id}/interfaces", ReadOnly, No, devices::interfaces),
+        get("/nms/api/v2.1/devices/{id}/statistics", ReadOnly, No, statistics::read),
+        post("/nms/api/v2.1/devices/{id}/authorize", Admin, No, devices::authorize),
+        post("/nms/api/v2.1/devices/{id}/confirm", Admin, No, devices::confirm),
+        post("/nms/api/v2.1/devices/{id}/restart", Admin, No, devices::restart),
+        post("/nms/api/v2.1/devices/{id}/locate/start", Admin, No, devices::locate_start),
+        post("/nms/api/v2.1/devices/{id}/locate/stop", Admin, No, devices::locate_stop),
+        post("/nms/api/v2.1/devices/{id}/refresh", Admin, No, devices::refresh),
+        get("/nms/api/v2.1/devices/{id}/system/unms", ReadOnly, No, devices::settings),
+        put("/nms/api/v2.1/devices/{id}/system/unms", Admin, No, devices::change_settings),
+        // Sites.
+        get("/nms/api/v2.1/sites", ReadOnly, No, sites::list),
+        post("/nms/api/v2.1/sites", Admin, No, sites::create),
+        get("/nms/api/v2.1/sites/{id}", ReadOnly, No, sites::read),
+        put("/nms/api/v2.1/sites/{id}", Admin, No, sites::change),
+        delete("/nms/api/v2.1/sites/{id}", Admin, No, sites::delete),
+        // The log, and the sockets. A socket's first frame is its ticket.
+        get("/nms/api/v2.1/logs", ReadOnly, No, logs::list),
+        post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create),
+        get("/nms/ws", Public, No, live::open),
+        get("/nms/shell", Public, No, shell::open),
+        // For machines.
+        get("/nms/api/v2.1/openapi.json", Public, No, openapi::serve),
+        get("/healthz", Public, No, health::healthz),
+        get("/metrics", ReadOnly, No, health::metrics),
+    ]
+}
+
+/// A line of the table.
+struct Route {
+    listed: Listed,
+    handler: MethodRouter<Web>,
+}
+
+/// What a line of the table says, without its handler: for tests that walk through all of them.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, with `{id}` where an id stands.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+    /// Whether a fresh proof of the password is due.
+    pub step_up: StepUp,
+}
+
+/// All routes, in the order of the table.
+pub fn listed() -> Vec<Listed> {
+    table().into_iter().map(|route| route.listed).collect()
+}
+
+/// Builds the router from the table: each handler behind the rule of its line.
+pub(super) fn assemble(web: &Web) -> Router<Web> {
+    let mut paths: BTreeMap<&'static str, MethodRouter<Web>> = BTreeMap::new();
+    for Route { listed, handler } in table() {
+        let rule = Rule {
+            access: listed.access,
+            step_up: listed.step_up,
+            accounts: web.rooms.accounts.clone(),
+            clock: web.rooms.clock.clone(),
+        };
+        let guarded = handler.route_layer(from_fn_with_state(rule, enforce));
+        let at_path = paths.remove(listed.path).unwrap_or_default();
+        paths.insert(listed.path, at_path.merge(guarded));
+    }
+    paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+/// 405, with the header `Allow`, which axum adds.
+pub(super) async fn method_not_allowed(method: Method) -> ApiError {
+    let message = format!("{method} is not possible here; the header Allow says what is.");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+fn get<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
+where
+    H: Handler<T, Web>,
+    T: 'static,
+{
+    let handler = on(MethodFilter::GET, handler);
+    Route { listed: Listed { method: Method::GET, path, access, step_up }, handler }
+}
+
+fn post<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
+where
+    H: Handler<T, Web>,
+    T: 'static,
+{
+    let handler = on(MethodFilter::POST, handler);
+    Route { listed: Listed { method: Method::POST, path, access, step_up }, handler }
+}
+
+fn put<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
+where
+    H: Handler<T, Web>,
+    T: 'static,
+{
+    let handler = on(MethodFilter::PUT, handler);
+    Route { listed: Listed { method: Method::PUT, path, access, step_up }, handler }
+}
+
+fn delete<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
+where
+    H: Handler<T, Web>,
+    T: 'static,
+{
+    let handler = on(MethodFilter::DELETE, handler);
+    Route { listed: Listed { method: Method::DELETE, path, access, step_up }, handler }
+}

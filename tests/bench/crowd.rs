@@ -1,0 +1,69 @@
+//! Thousands of enrolled devices, held by the simulator in a process of its own.
+
+use crate::beside;
+use aerie_tests::{Appliance, Owner, Process, id_of, within};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// What all of them together may take.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+pub(crate) struct Crowd(Process);
+
+impl Crowd {
+    /// Stops the simulator where it stands.
+    pub(crate) fn freeze(&self) {
+        self.0.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.0.signal(Signal::SIGCONT);
+    }
+}
+
+/// Starts the simulator and authorises whoever knocks, until all are enrolled.
+pub(crate) async fn enrol(
+    appliance: &Appliance,
+    owner: &Owner,
+    devices: u32,
+) -> Result<Crowd, String> {
+    let key = appliance.folder().join("simulator.key");
+    std::fs::write(&key, &owner.key).map_err(|error| error.to_string())?;
+    let mut command = Command::new(beside("aerie-simulator"));
+    command.arg("--key-file").arg(&key);
+    command.args(["--devices", &devices.to_string(), "--rate", "250", "--spread"]);
+    let crowd = Crowd(Process::start(
+        "aerie-simulator",
+        command,
+        &appliance.folder().join("simulator.log"),
+    ));
+    let site = owner.site("Bench").await;
+    within(PATIENCE, "every device is enrolled", async || {
+        let waiting = owner.client.get("/devices?authorized=false").await.expect(200).json();
+        let ids: Vec<String> =
+            waiting.as_array().map_or_else(Vec::new, |list| list.iter().map(id_of).collect());
+        for some in ids.chunks(500) {
+            let body = json!({"siteId": site, "deviceIds": some});
+            owner.client.post("/devices/authorize", body).await;
+        }
+        let last: Value =
+            crowd.0.printed().lines().last().and_then(|line| serde_json::from_str(line).ok())?;
+        (last["enrolled"].as_u64() >= Some(u64::from(devices))).then_some(())
+    })
+    .await;
+    Ok(crowd)
+}
+
+/// Waits until the appliance holds so many sessions.
+pub(crate) async fn wait_for_sessions(owner: &Owner, devices: u32) {
+    within(PATIENCE, "every device is back", async || {
+        // Asking costs the daemon time that would be counted, so not often.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let summary = owner.client.get("/nms/summary").await.expect(200).json();
+        (summary["aerie"]["devicesActive"].as_u64() >= Some(u64::from(devices))).then_some(())
+    })
+    .await;
+}

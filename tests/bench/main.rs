@@ -1,0 +1,136 @@
+//! `make bench`: measures the figures of `docs/benchmarks.md` on this machine, and writes them there with `--write`.
+
+mod crowd;
+mod figures;
+mod flood;
+mod start;
+
+use aerie_tests::{Appliance, ApplianceOptions, allow_open_files};
+use clap::Parser;
+use figures::Figures;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a daemon is left alone before its memory is looked at.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Measures on this machine. Run it on one that does nothing else.
+#[derive(Parser)]
+struct Arguments {
+    /// How many simulated devices.
+    #[arg(long, default_value_t = 10_000)]
+    devices: u32,
+    /// Writes the figures into docs/benchmarks.md.
+    #[arg(long)]
+    write: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let measured = allow_open_files(u64::from(arguments.devices) + 1_024).and_then(|()| {
+        let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+        runtime.block_on(measure(arguments.devices))
+    });
+    let written = measured.and_then(|figures| {
+        println!("{}", figures.table());
+        if arguments.write { figures.write().map_err(|error| error.to_string()) } else { Ok(()) }
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aerie-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A program that was built beside this one.
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().expect("own path").with_file_name(name)
+}
+
+async fn measure(devices: u32) -> Result<Figures, String> {
+    let options = ApplianceOptions { binary: Some(beside("aerie")), ..ApplianceOptions::default() };
+    let mut figures = Figures::of_this_machine(devices);
+    let program = std::fs::metadata(beside("aerie"))
+        .map_err(|error| format!("target/release/aerie: {error}"))?;
+    figures.add("release binary, stripped, GUI inside", mib(program.len()), "16 MiB or less");
+
+    say("idle memory");
+    let folder = TempDir::new().map_err(|error| error.to_string())?;
+    let mut appliance = Appliance::start_in(folder, options).await;
+    tokio::time::sleep(SETTLE).await;
+    figures.add(
+        "resident memory, idle, no device",
+        mib(appliance.process().resident_memory()),
+        "24 MiB or less",
+    );
+
+    let owner = appliance.set_up().await;
+    say("status messages");
+    let rate = flood::status_messages(&mut appliance, &owner).await;
+    figures.add("status messages taken in per second and core", thousands(rate), "100,000 or more");
+
+    say(&format!("enrolling {devices} devices (some minutes)"));
+    let crowd = crowd::enrol(&appliance, &owner, devices).await?;
+    crowd.freeze();
+
+    say("start with all devices in the store");
+    let first = start::first_answer(&mut appliance).await;
+    figures.add(
+        "start to first answer, all devices in the store",
+        format!("{} ms", first.as_millis()),
+        "100 ms or less",
+    );
+    tokio::time::sleep(SETTLE).await;
+    let records = appliance.process().resident_memory();
+    figures.add("resident memory, all devices in the store, none connected", mib(records), "");
+
+    say("everybody connects at once");
+    let owner = appliance.log_in().await;
+    let before = appliance.process().processor_time();
+    crowd.thaw();
+    crowd::wait_for_sessions(&owner, devices).await;
+    let spent = appliance.process().processor_time().saturating_sub(before);
+    figures.add(
+        "full connects per second and core",
+        thousands(per_second(devices.into(), spent)),
+        "2,200 or more",
+    );
+
+    say("memory of idle sessions");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let connected = appliance.process().resident_memory();
+    let each = connected.saturating_sub(records) / u64::from(devices);
+    figures.add("resident memory, all connected and idle", mib(connected), "");
+    let each_kib = format!("{}.{} KiB", each / 1024, each % 1024 * 10 / 1024);
+    figures.add("memory per idle enrolled session", each_kib, "14 KiB or less");
+    Ok(figures)
+}
+
+fn say(what: &str) {
+    eprintln!("measuring: {what}");
+}
+
+fn per_second(count: u64, spent: Duration) -> u64 {
+    let micros = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX).max(1);
+    count.saturating_mul(1_000_000) / micros
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,338 @@
+//! The real daemon with data of its own on ports that the kernel chose.
+
+use crate::client::Client;
+use crate::process::{Process, binary};
+use crate::{PATIENCE, until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+/// The password of every account that the harness makes.
+pub const PASSWORD: &str = "seven herons over Lake Orta";
+
+/// How an appliance is to be started.
+#[derive(Clone, Default)]
+pub struct ApplianceOptions {
+    /// Gives devices a port of their own.
+    pub separate_inform: bool,
+    /// More lines for the config file.
+    pub more_config: String,
+    /// Another `aerie` than the debug build.
+    pub binary: Option<PathBuf>,
+}
+
+/// A running daemon. Ends, with its data, when it is dropped.
+pub struct Appliance {
+    folder: TempDir,
+    options: ApplianceOptions,
+    process: Process,
+    addresses: Addresses,
+}
+
+#[derive(Clone, Default)]
+struct Addresses {
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    inform: Option<SocketAddr>,
+}
+
+/// The first account, logged in.
+pub struct Owner {
+    /// The API with the owner's token.
+    pub client: Client,
+    /// The device key as the appliance gives it.
+    pub key: String,
+}
+
+impl Appliance {
+    /// Starts with everything by default and waits until it is healthy.
+    pub async fn start() -> Self {
+        Self::start_with(ApplianceOptions::default()).await
+    }
+
+    /// Starts as `options` say and waits until it is healthy.
+    pub async fn start_with(options: ApplianceOptions) -> Self {
+        Self::start_in(TempDir::new().expect("a folder"), options).await
+    }
+
+    /// Starts on data that are there already, in `folder/data`.
+    pub async fn start_in(folder: TempDir, options: ApplianceOptions) -> Self {
+        let addresses = Addresses::default();
+        let process = launch(folder.path(), &options, &addresses);
+        let mut appliance = Self { folder, options, process, addresses };
+        appliance.become_healthy().await;
+        appliance
+    }
+
+    /// Starts again on the same data and the same ports, after the process has ended.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.status().is_some(), "it still runs");
+        self.process = launch(self.folder.path(), &self.options, &self.addresses);
+        self.become_healthy().await;
+    }
+
+    /// Like [`Appliance::start_again`]; answers the time from the start of the process to its first answer.
+    pub async fn start_again_timed(&mut self) -> Duration {
+        assert!(self.process.status().is_some(), "it still runs");
+        let client = self.client();
+        let began = Instant::now();
+        self.process = launch(self.folder.path(), &self.options, &self.addresses);
+        while client.health().await != Some(200) {
+            assert!(began.elapsed() < PATIENCE, "no answer: {}", self.process.printed());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        began.elapsed()
+    }
+
+    async fn become_healthy(&mut self) {
+        let file = self.data().join("addresses.json");
+        let process = &mut self.process;
+        let mut found = Addresses::default();
+        until("the daemon is healthy", async || {
+            if let Some(status) = process.status() {
+                panic!("the daemon ended with {status}: {}", process.printed());
+            }
+            let text = std::fs::read_to_string(&file).ok()?;
+            let written: Value = serde_json::from_str(&text).ok()?;
+            let first = |name: &str| written[name][0].as_str().and_then(|text| text.parse().ok());
+            found =
+                Addresses { http: first("http"), https: first("https"), inform: first("inform") };
+            (Client::new(found.https?).health().await? == 200).then_some(())
+        })
+        .await;
+        self.addresses = found;
+    }
+
+    /// The folder with the daemon's data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder of this test's own, beside the data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The config file it was started with.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("aerie.toml")
+    }
+
+    /// Ends the process with `kill -9` and hands out the folder with its data.
+    pub async fn into_folder(mut self) -> TempDir {
+        self.process.kill().await;
+        self.folder
+    }
+
+    /// The running process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Where the GUI and the API are.
+    pub fn https(&self) -> SocketAddr {
+        self.addresses.https.expect("an HTTPS address")
+    }
+
+    /// Where plain HTTP is.
+    pub fn http(&self) -> SocketAddr {
+        self.addresses.http.expect("an HTTP address")
+    }
+
+    /// Where devices connect.
+    pub fn inform(&self) -> SocketAddr {
+        self.addresses.inform.unwrap_or_else(|| self.https())
+    }
+
+    /// A client without a token.
+    pub fn client(&self) -> Client {
+        Client::new(self.https())
+    }
+
+    /// The set-up code.
+    pub fn setup_code(&self) -> String {
+        let text =
+            std::fs::read_to_string(self.data().join("setup-code")).expect("the set-up code");
+        text.trim().to_owned()
+    }
+
+    /// Makes the first account and fetches the device key. Devices may come with an untrusted certificate's flag.
+    pub async fn set_up(&self) -> Owner {
+        let answer =
+            self.client().post("/nms/setup", setup_request(&self.setup_code())).await.expect(200);
+        let token = answer.header("x-auth-token").expect("a token").to_owned();
+        let client = self.client().with_token(&token);
+        let key = client.get("/nms/connection").await.expect(200).json();
+        Owner { client, key: key.as_str().expect("a string").to_owned() }
+    }
+
+    /// Logs the owner in again.
+    pub async fn log_in(&self) -> Owner {
+        let body = json!({"username": "owner", "password": PASSWORD});
+        let answer = self.client().post("/user/login", body).await.expect(200);
+        let client = self.client().with_token(answer.header("x-auth-token").expect("a token"));
+        let key = client.get("/nms/connection").await.expect(200).json();
+        Owner { client, key: key.as_str().expect("a string").to_owned() }
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// SIGTERM; it has ten seconds.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        self.process.ended(Duration::from_secs(10)).await
+    }
+}
+
+/// The body that makes the first account.
+pub fn setup_request(code: &str) -> Value {
+    json!({
+        "setupCode": code,
+        "hostname": "localhost",
+        "useLetsEncrypt": false,
+        "eulaConfirmed": true,
+        "user": {
+            "username": "owner",
+            "email": "owner@example.net",
+            "timezone": "Europe/Vienna",
+            "country": 40,
+            "password": PASSWORD,
+        },
+    })
+}
+
+fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> Process {
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data).expect("a data folder");
+    // What an earlier life wrote must not be taken for this one's.
+    drop(std::fs::remove_file(data.join("addresses.json")));
+    let config = folder.join("aerie.toml");
+    std::fs::write(&config, config_text(&data, options, addresses)).expect("a config file");
+    let mut command = Command::new(options.binary.clone().unwrap_or_else(|| binary("aerie")));
+    command.args(["serve", "--config"]).arg(&config).env_remove("CREDENTIALS_DIRECTORY");
+    Process::start("aerie", command, &folder.join("aerie.log"))
+}
+
+fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -> String {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let section = |name: &str, address: Option<SocketAddr>| {
+        format!("[{name}]\nlisten = [\"{}\"]\n", address.unwrap_or(any))
+    };
+    let inform =
+        if options.separate_inform { section("inform", addresses.inform) } else { String::new() };
+    format!(
+        "data_dir = {:?}\n{}{}{inform}{}",
+        data.to_string_lossy(),
+        section("http", addresses.http),
+        section("https", addresses.https),
+        options.more_config
+    )
+}
+
+impl Owner {
+    /// Every device, quarantined ones too.
+    pub async fn devices(&self) -> Vec<Value> {
+        let devices = self.client.get("/devices").await.expect(200).json();
+        devices.as_array().expect("a list").clone()
+    }
+
+    /// Waits until exactly `count` devices are listed.
+    pub async fn sees(&self, count: usize) -> Vec<Value> {
+        until(&format!("{count} devices are listed"), async || {
+            let devices = self.devices().await;
+            (devices.len() == count).then_some(devices)
+        })
+        .await
+    }
+
+    /// Waits until device `id` has `status` (`active`, `disconnected`, `unauthorized`).
+    pub async fn sees_status(&self, id: &str, status: &str) -> Value {
+        until(&format!("device {id} is {status}"), async || {
+            let answer = self.client.get(&format!("/devices/{id}")).await;
+            let device = (answer.status == 200).then(|| answer.json())?;
+            (device["overview"]["status"] == status).then_some(device)
+        })
+        .await
+    }
+
+    /// Makes a site and returns its id.
+    pub async fn site(&self, name: &str) -> String {
+        let site = self.client.post("/sites", json!({"name": name})).await;
+        assert!(matches!(site.status, 200 | 201), "{}", site.text());
+        id_of(&site.json())
+    }
+
+    /// Authorises a device to a site.
+    pub async fn authorise(&self, device: &str, site: &str) {
+        self.client
+            .post(&format!("/devices/{device}/authorize"), json!({"siteId": site}))
+            .await
+            .expect(200);
+    }
+
+    /// Waits for one new device, authorises it and waits until it is active. Returns its id.
+    pub async fn admit_one(&self) -> String {
+        let device = self.next_waiting().await;
+        let site = self.site("Hilltop").await;
+        self.authorise(&device, &site).await;
+        self.sees_status(&device, "active").await;
+        device
+    }
+
+    /// Waits until a device is in quarantine; its id.
+    pub async fn next_waiting(&self) -> String {
+        until("a new device knocks", async || {
+            let devices = self.devices().await;
+            let waiting =
+                devices.iter().find(|device| device["identification"]["authorized"] == false)?;
+            Some(id_of(waiting))
+        })
+        .await
+    }
+
+    /// Proves the password once more, as dangerous calls want it.
+    pub async fn step_up(&self) {
+        self.client.post("/user/step-up", json!({"password": PASSWORD})).await.expect(200);
+    }
+
+    /// The event log, newest first, as text lines.
+    pub async fn log_lines(&self) -> Vec<String> {
+        let page = self.client.get("/logs?count=100&page=1").await.expect(200).json();
+        let items = page["items"].as_array().expect("items").clone();
+        items.iter().map(|item| item["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Waits until the event log has a line that contains `text`.
+    pub async fn logged(&self, text: &str) {
+        until(&format!("the log says {text:?}"), async || {
+            self.log_lines().await.iter().any(|line| line.contains(text)).then_some(())
+        })
+        .await;
+    }
+
+    /// A one-time ticket for `live` or `terminal`.
+    pub async fn ticket(&self, route: &str, device: Option<&str>) -> String {
+        let mut body = json!({"route": route});
+        if let Some(device) = device {
+            body["deviceId"] = json!(device);
+        }
+        let answer = tokio::time::timeout(PATIENCE, self.client.post("/tickets", body)).await;
+        let answer = answer.expect("an answer in time").expect(201).json();
+        answer["ticket"].as_str().expect("a ticket").to_owned()
+    }
+}
+
+/// The id of a device or site object as the API publishes it.
+pub fn id_of(object: &Value) -> String {
+    let id = object["identification"]["id"].as_str().or_else(|| object["id"].as_str());
+    id.unwrap_or_else(|| panic!("no id in {object}")).to_owned()
+}

@@ -1,0 +1,54 @@
+//! What every test starts from: the real daemon on free ports, real agents, an attacker in the middle, raw devices.
+//!
+//! Nothing here waits for a fixed time: [`until`] polls with a bound and says what it waited for.
+
+mod agent;
+mod appliance;
+mod client;
+mod frames;
+mod impostor;
+mod interceptor;
+mod limits;
+mod process;
+mod raw;
+mod sockets;
+
+pub use agent::{Agent, AgentOptions, user_name};
+pub use appliance::{Appliance, ApplianceOptions, Owner, PASSWORD, id_of, setup_request};
+pub use client::{Answer, Client, accept_any_certificate};
+pub use frames::{Frame, frame_from_device, from_device, from_server};
+pub use impostor::Impostor;
+pub use interceptor::{Direction, Interceptor, forged_certificate};
+pub use limits::allow_open_files;
+pub use process::{Process, binary};
+pub use raw::{RawDevice, Wire, hello, mac_of};
+pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long anything on a loaded two-core machine may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Asks again and again until `probe` has an answer; panics with `what` after [`PATIENCE`].
+pub async fn until<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe).await
+}
+
+/// Like [`until`], with a bound of its own.
+pub async fn within<T>(
+    bound: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + bound;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {bound:?} in vain: {what}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,126 @@
+//! A child process whose output is kept in a file and shown when the test fails.
+
+use crate::within;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// A running program of ours. Killed when it is dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints is added to the file `log`.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        let file =
+            std::fs::File::options().create(true).append(true).open(log).expect("a log file");
+        let twin = file.try_clone().expect("a second handle");
+        command.stdin(Stdio::null()).stdout(file).stderr(twin).kill_on_drop(true);
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Self { name: name.to_owned(), child, log: log.to_owned() }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("still running")
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).expect("a process id");
+        kill(Pid::from_raw(id), signal).expect("the process takes signals");
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("the process can be killed");
+    }
+
+    /// Waits for the end, at most `bound`.
+    pub async fn ended(&mut self, bound: Duration) -> ExitStatus {
+        let status = tokio::time::timeout(bound, self.child.wait()).await;
+        status
+            .unwrap_or_else(|_| panic!("{} still runs after {bound:?}", self.name))
+            .expect("a status")
+    }
+
+    /// The exit status, if it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a status")
+    }
+
+    /// Everything it has printed so far.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has printed `text`.
+    pub async fn prints(&self, text: &str) {
+        within(crate::PATIENCE, &format!("{} prints {text:?}", self.name), async || {
+            self.printed().contains(text).then_some(())
+        })
+        .await;
+    }
+
+    /// Resident memory in bytes (`VmRSS`).
+    pub fn resident_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("/proc");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let kib: u64 =
+            line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        kib * 1024
+    }
+
+    /// Processor time used so far, user and system.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("/proc");
+        let (_, after_name) = stat.rsplit_once(')').expect("the name's end");
+        let mut fields = after_name.split_whitespace().skip(11);
+        let mut next = || fields.next().and_then(|ticks| ticks.parse::<u64>().ok()).expect("ticks");
+        // The kernel counts in hundredths of a second on every Linux we run on.
+        Duration::from_millis((next() + next()) * 10)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let printed = self.printed();
+            let tail = printed.len().saturating_sub(20_000);
+            let tail = printed.get(tail..).unwrap_or(&printed);
+            eprintln!("---- {} printed:\n{tail}\n---- end of {}", self.name, self.name);
+        }
+    }
+}
+
+/// The path of one of our programs, built from the present sources.
+///
+/// `AERIE_BINARIES` names the folder when somebody has just built them (`make test` does).
+pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(built_folder).join(name)
+}
+
+fn built_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("AERIE_BINARIES") {
+        return folder.into();
+    }
+    let status = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--bins"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the programs do not build");
+    // This test runs from target/<profile>/deps.
+    let test = std::env::current_exe().expect("own path");
+    let target = test.ancestors().find(|folder| folder.ends_with("target")).expect("below target/");
+    target.join("debug")
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the named Debian packages that are missing. Says what it does, asks sudo only when there is something to do.
+# usage: packages.sh PACKAGE...
+set -euo pipefail
+
+# Is there already what the package brings? Asked of the machine, not of dpkg, so that other systems work too.
+present() {
+    case "$1" in
+        gcc) command -v cc >/dev/null ;;
+        libc6-dev) printf '#include <stdlib.h>\n' | cc -E -x c - >/dev/null 2>&1 ;;
+        ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ] ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+if ! command -v cargo >/dev/null; then
+    echo "cargo is not here. Install the Rust toolchain (rustup, or Debian's rustup package) and run this again." >&2
+    exit 1
+fi
+
+missing=()
+for package in "$@"; do
+    present "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "Missing on this machine: ${missing[*]} (Debian's names). Install them with your package manager." >&2
+    exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "Run this as root, then try again: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+    if [ ! -t 0 ]; then as_root=(sudo -n); fi
+fi
+
+echo "Installing Debian packages: ${missing[*]}${as_root[*]:+ (with sudo)}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,15 @@
+//! System tests: one binary, so that everything is linked once and runs side by side.
+//!
+//! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
+//! `docs/promises.md`.
+
+mod accounts;
+mod crowd;
+mod d1_connect;
+mod d2_encryption;
+mod d2_hostile_frames;
+mod d3_terminal;
+mod lifecycle;
+mod p1_tls;
+mod rows;
+mod shape;
