@@ -1,4 +1,7 @@
 //! Who did what: a chain in which every entry carries the hash of the one before.
+//!
+//! Bounded: beyond [`KEPT`] entries the oldest go. What is left is still a chain; only the first
+//! entry's link then leads to nothing that could be checked.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -6,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::store::records::AuditRecord;
 use crate::store::tables::AUDIT;
 use crate::store::{Reader, StoreError, Writer};
+
+/// Entries that are kept: years of an appliance's life, and some 20 MB.
+const KEPT: u64 = 100_000;
 
 /// Adds an entry, in the transaction of what it tells about.
 pub fn append(
@@ -30,17 +36,24 @@ pub fn append(
         hash: [0; 32],
     };
     record.hash = link(before, &record);
-    writer.put(AUDIT, &number, &record)
+    writer.put(AUDIT, &number, &record)?;
+    writer.delete_first(AUDIT, writer.len(AUDIT)?.saturating_sub(KEPT))
 }
 
-/// Whether every entry is as it was written. The number of the first that is not, if one is.
+/// Whether every entry is as it was written, and none in between is missing. The number of the
+/// first that is not, if one is.
 pub fn first_broken(reader: &Reader) -> Result<Option<u64>, StoreError> {
-    let mut before = [0; 32];
-    for (number, record) in reader.all(AUDIT)? {
-        if record.hash != link(before, &record) {
+    let entries = reader.all(AUDIT)?;
+    // The very first entry follows on nothing. Later ones, once older entries have gone, on a hash
+    // that is not known any more.
+    let mut before = entries.first().filter(|(number, _)| *number == 0).map(|_| [0; 32]);
+    let mut expected = entries.first().map_or(0, |(number, _)| *number);
+    for (number, record) in entries {
+        if number != expected || before.is_some_and(|before| record.hash != link(before, &record)) {
             return Ok(Some(number));
         }
-        before = record.hash;
+        before = Some(record.hash);
+        expected = number + 1;
     }
     Ok(None)
 }
@@ -81,5 +94,24 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(store.read(first_broken).await.unwrap(), Some(1));
+        store.write(|writer| writer.delete(AUDIT, &1).map(|_| ())).await.unwrap();
+        assert_eq!(store.read(first_broken).await.unwrap(), Some(2), "one is missing");
+    }
+
+    #[tokio::test]
+    async fn the_chain_holds_after_its_oldest_entries_have_gone() {
+        let store = Store::memory().unwrap();
+        store
+            .write(|writer| {
+                for _ in 0..5 {
+                    append(writer, Timestamp::UNIX_EPOCH, "olga", "did", "it")?;
+                }
+                writer.delete_first(AUDIT, 3)?;
+                append(writer, Timestamp::UNIX_EPOCH, "olga", "did", "it")
+            })
+            .await
+            .unwrap();
+        assert_eq!(store.read(first_broken).await.unwrap(), None);
+        assert_eq!(store.read(|reader| reader.all(AUDIT)).await.unwrap().len(), 3);
     }
 }

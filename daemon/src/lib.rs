@@ -6,12 +6,19 @@
 
 pub mod clock;
 pub mod config;
-pub mod store;
-pub mod seal;
 pub mod supervisor;
+
+pub mod seal;
+pub mod store;
+
 pub mod audit;
+
 pub mod accounts;
+
 pub mod devices;
+
 pub mod edge;
+
 pub mod web;
+
 pub mod run;

@@ -51,7 +51,7 @@ impl BootFile {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(boot_file) => boot_file.load().map(|config| {
-            aerie::run::serve(config).map_or_else(
+            aerie::run::serve(&config).map_or_else(
                 |error| {
                     complain(error.as_ref());
                     ExitCode::FAILURE

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::fs;
+use std::io::IsTerminal;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::accounts::Accounts;
@@ -19,12 +20,17 @@ use crate::devices::events::Events;
 use crate::devices::{Devices, Ground, Tuning};
 use crate::edge::{Accepting, Behind, Certificates, Edge, Listeners};
 use crate::seal::Seal;
-use crate::store::Store;
-use crate::supervisor::{Ended, Supervisor};
+use crate::store::tables::SECRETS;
+use crate::store::{Store, StoreFile};
+use crate::supervisor::{Ended, Essential, Supervisor};
 use crate::web::{self, Rooms, StoreProbe};
 
-/// From SIGTERM to the end, at most.
-const GRACE: Duration = Duration::from_secs(8);
+/// From SIGTERM to the end of all tasks. With the two below, ten seconds at most.
+const GRACE: Duration = Duration::from_secs(7);
+/// From there until the store's file is closed.
+const CLOSING: Duration = Duration::from_millis(1_500);
+/// From there until what still blocks is left behind.
+const BLOCKING: Duration = Duration::from_secs(1);
 
 /// Why the daemon ended though nobody asked it to.
 #[derive(Debug, Error)]
@@ -33,7 +39,9 @@ struct Broken(String);
 
 /// Why the data directory cannot be used.
 #[derive(Debug, Error)]
-#[error("the data directory {path} cannot be used; make it writable for this user, or set data_dir")]
+#[error(
+    "the data directory {path} cannot be used; make it writable for this user, or set data_dir"
+)]
 struct DataDir {
     path: String,
     #[source]
@@ -41,13 +49,12 @@ struct DataDir {
 }
 
 /// Runs the appliance until SIGTERM or SIGINT, or until something essential fails.
-pub fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+pub fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     log_to_stderr(config.log.level);
     data_dir(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(run(&config));
-    // What still blocks has had its time.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let done = runtime.block_on(run(config));
+    runtime.shutdown_timeout(BLOCKING);
     done
 }
 
@@ -59,7 +66,12 @@ fn log_to_stderr(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        // In a file or the journal, colours are dirt.
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 fn data_dir(path: &Path) -> Result<(), DataDir> {
@@ -73,23 +85,34 @@ fn data_dir(path: &Path) -> Result<(), DataDir> {
 async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let (supervisor, ended) = Supervisor::watched();
     let signals = Signals::listen()?;
-    let edge = open(config, &supervisor).await?;
+    let (edge, store) = open(config, &supervisor).await?;
     info!(
         http = ?edge.addresses().http,
         https = ?edge.addresses().https,
         inform = ?edge.addresses().inform,
         "aerie is up"
     );
-    wait(&supervisor, ended, signals).await
+    let outcome = wait(&supervisor, ended, signals).await;
+    drop(edge);
+    if tokio::time::timeout(CLOSING, store.closed()).await.is_err() {
+        // Nothing is lost: what was acknowledged is on the disk, and the next start mends the rest.
+        warn!("something still holds the store; it is left open");
+    }
+    outcome
 }
 
 /// Builds the rooms in order.
-async fn open(config: &Config, supervisor: &Supervisor) -> Result<Edge, Box<dyn Error>> {
+async fn open(config: &Config, supervisor: &Supervisor) -> Result<(Edge, StoreFile), Box<dyn Error>> {
     let data_dir = &config.data_dir;
     let listeners = Listeners::bind(config)?;
     let clock = Clock::system();
     let store = Store::open(&data_dir.join("store.redb"))?;
-    let seal = Seal::open(data_dir)?;
+    let (broken, stop) = (store.file().broken(), supervisor.token());
+    supervisor.spawn("store", Essential::Yes, async move {
+        stop.run_until_cancelled(broken).await;
+    });
+    let sealed = store.read(|reader| Ok(!reader.all(SECRETS)?.is_empty())).await?;
+    let seal = if sealed { Seal::open_existing(data_dir) } else { Seal::open(data_dir) }?;
     let accounts =
         Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
     if !accounts.is_configured() {
@@ -117,7 +140,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<Edge, Box<dyn 
         supervisor: supervisor.clone(),
     });
     let behind = Behind { certificates, router, devices, accepting };
-    Ok(Edge::start(listeners, behind, data_dir, supervisor)?)
+    Ok((Edge::start(listeners, behind, data_dir, supervisor)?, store.file()))
 }
 
 /// How the web finds out whether the store writes, without knowing it.

@@ -46,7 +46,8 @@ impl Supervisor {
         (supervisor, Ended(receiver))
     }
 
-    /// Runs a task until it ends.
+    /// Runs a task until it ends. A panic ends the task alone in a debug build; a release build ends
+    /// the process.
     pub fn spawn<F>(&self, name: &'static str, essential: Essential, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -95,5 +96,49 @@ impl Ended {
             Some(reason) => reason,
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn the_end_of_an_essential_task_is_told_with_its_name() {
+        let (supervisor, mut ended) = Supervisor::watched();
+        supervisor.spawn("first listener", Essential::Yes, async {});
+        assert!(ended.reason().await.contains("\"first listener\" ended"));
+        supervisor.spawn("second listener", Essential::Yes, async { panic!("by design") });
+        assert!(ended.reason().await.contains("\"second listener\" panicked"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_tasks_may_end_or_panic() {
+        let (supervisor, mut ended) = Supervisor::watched();
+        supervisor.spawn("one", Essential::No, async {});
+        supervisor.spawn("two", Essential::No, async { panic!("by design") });
+        assert!(tokio::time::timeout(GRACE, ended.reason()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_the_tasks_and_tells_no_end() {
+        let (supervisor, mut ended) = Supervisor::watched();
+        let (token, last) = (supervisor.token(), supervisor.token());
+        supervisor.spawn("listener", Essential::Yes, async move {
+            token.cancelled().await;
+            tokio::time::sleep(GRACE / 2).await;
+        });
+        assert!(supervisor.shutdown(GRACE).await);
+        assert!(last.is_cancelled());
+        assert!(tokio::time::timeout(GRACE, ended.reason()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_does_not_wait_for_ever() {
+        let supervisor = Supervisor::new();
+        supervisor.spawn("stubborn", Essential::No, std::future::pending());
+        assert!(!supervisor.shutdown(GRACE).await);
     }
 }

@@ -108,9 +108,8 @@ pub(super) fn fold(name: &str) -> String {
 
 pub(super) fn check_names(new: &NewAccount) -> Result<(), AccountError> {
     let chars = new.username.chars().count();
-    let forbidden = |letter: char| {
-        FORBIDDEN.contains(letter) || letter.is_whitespace() || letter.is_control()
-    };
+    let forbidden =
+        |letter: char| FORBIDDEN.contains(letter) || letter.is_whitespace() || letter.is_control();
     if !(1..=NAME_CHARS).contains(&chars) || new.username.chars().any(forbidden) {
         return Err(AccountError::Username);
     }
@@ -163,7 +162,7 @@ pub(super) fn put_first(
 
 /// What came of a change.
 pub(super) enum Changed {
-    Done(AccountRecord),
+    Done(Box<AccountRecord>),
     NoAccount,
     EmailTaken,
 }
@@ -190,5 +189,5 @@ pub(super) fn change(
     record.preferences = change.preferences.unwrap_or(record.preferences);
     record.updated = now.as_millisecond();
     writer.put(ACCOUNTS, &id, &record)?;
-    Ok(Changed::Done(record))
+    Ok(Changed::Done(Box::new(record)))
 }

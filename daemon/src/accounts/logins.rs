@@ -195,7 +195,7 @@ impl Logins {
         let due = |live: &Live| {
             let since = live.record.last_used - live.written;
             // Below zero: the clock was set back.
-            since >= MINUTE || since < 0 || (all && since != 0)
+            !(0..MINUTE).contains(&since) || (all && since != 0)
         };
         let due = live.iter().filter(|(_, live)| due(live));
         due.map(|(id, live)| (*id, live.record.clone())).collect()

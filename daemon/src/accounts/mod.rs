@@ -1,5 +1,11 @@
 //! Accounts: who logs in, with which role, and which logins are live.
+//!
+//! A password is checked by [`passwords`], guessing is slowed by [`throttle`], the first account
+//! needs the [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
+//! for whatever reason, [`Accounts::ended`] tells so.
 
+mod account;
+mod error;
 mod logins;
 mod passwords;
 mod roles;
@@ -9,6 +15,7 @@ mod throttle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,127 +23,35 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use thiserror::Error;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-pub use self::logins::{LoginId, LoginToken};
-use self::logins::{Logins, begin, new_token, stepped_up_until};
-pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
-use self::passwords::{PasswordHash, Passwords};
-pub use self::roles::Role;
+use self::account::{Changed, check_email, check_names, first_record, fold, hash_of, role};
+use self::logins::{Logins, begin, new_token};
+use self::passwords::Passwords;
 use self::setup_code::{CodeError, SetupCode};
-pub use self::throttle::TooMany;
-use self::throttle::{Target, Throttle};
+use self::throttle::{Network, Throttle};
 use crate::audit;
 use crate::clock::Clock;
-use crate::seal::{Seal, SealError};
+use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, LOGINS};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
+
+pub use self::account::{Account, AccountChange, NewAccount};
+pub use self::error::AccountError;
+pub use self::logins::{Login, LoginId, LoginToken};
+pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
+pub use self::roles::Role;
+pub use self::throttle::TooMany;
 
 /// Ended logins that a slow listener may be behind.
 const ENDED: usize = 1024;
-/// How often logins that ended by time are put out.
+/// How often logins that ended by time are put out, and uses that are due are written.
 const SWEEP: Duration = Duration::from_secs(5);
-/// Characters that no user name may have, as published.
-const FORBIDDEN: &str = "@{}()<>/+*'\";=%";
-/// Characters of a user name.
-const NAME_CHARS: usize = 64;
-
-/// Why an account could not be made, or a login not begun.
-#[derive(Debug, Error)]
-pub enum AccountError {
-    /// Wrong name or password; which one is not told.
-    #[error("wrong user name or password")]
-    Wrong,
-    /// Guessed too often.
-    #[error("too many attempts; try again in {} s", .0.retry_after.as_secs() + 1)]
-    TooMany(TooMany),
-    /// The set-up code does not fit.
-    #[error(
-        "the setup code is wrong; it stands in the file setup-code in the appliance's data \
-         directory, and may be a new one after many wrong guesses"
-    )]
-    SetupCode,
-    /// There is an account already.
-    #[error("this appliance is set up already; log in")]
-    AlreadyConfigured,
-    /// A user name that cannot be.
-    #[error("the user name needs 1 to {NAME_CHARS} characters, and none of {FORBIDDEN} or spaces")]
-    Username,
-    /// An e-mail address that cannot be.
-    #[error("this is no e-mail address; it needs a form like olga@example.net")]
-    Email,
-    /// A password that is not taken.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// No login, or it has ended.
-    #[error("log in first; the login has ended or was never there")]
-    NoLogin,
-    /// The store.
-    #[error("the account could not be stored or read")]
-    Store(#[from] StoreError),
-    /// Keys, files, randomness.
-    #[error("the appliance's keys could not be used")]
-    Seal(#[from] SealError),
-}
-
-/// A person who logs in.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Its id.
-    pub id: Uuid,
-    /// User name.
-    pub username: String,
-    /// E-mail address.
-    pub email: String,
-    /// First name.
-    pub first_name: String,
-    /// Last name.
-    pub last_name: String,
-    /// What it may do.
-    pub role: Role,
-    /// May log in.
-    pub enabled: bool,
-    /// Time zone name.
-    pub timezone: String,
-    /// Country code.
-    pub country: String,
-    /// Idle time of its logins, in milliseconds.
-    pub session_timeout: i64,
-    /// GUI preferences as JSON text.
-    pub preferences: String,
-    /// Last change.
-    pub updated: Timestamp,
-}
-
-/// What the first account is made of.
-#[derive(Clone, Debug)]
-pub struct NewAccount {
-    /// User name.
-    pub username: String,
-    /// E-mail address.
-    pub email: String,
-    /// Time zone name.
-    pub timezone: String,
-    /// Country code.
-    pub country: String,
-}
-
-/// What an account changes about itself. `None` keeps.
-#[derive(Clone, Debug, Default)]
-pub struct AccountChange {
-    /// First name.
-    pub first_name: Option<String>,
-    /// Last name.
-    pub last_name: Option<String>,
-    /// E-mail address.
-    pub email: Option<String>,
-    /// GUI preferences as JSON text.
-    pub preferences: Option<String>,
-}
+/// Characters of a client's name that are kept.
+const AGENT_CHARS: usize = 200;
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -145,23 +60,6 @@ pub struct ClientInfo {
     pub address: IpAddr,
     /// User agent.
     pub agent: String,
-}
-
-/// A live login.
-#[derive(Clone, Copy, Debug)]
-pub struct Login {
-    /// Its name.
-    pub id: LoginId,
-    /// Whose.
-    pub account: Uuid,
-    /// What it may do.
-    pub role: Role,
-    /// When it began.
-    pub created: Timestamp,
-    /// When it ends unless it is used.
-    pub expires: Timestamp,
-    /// Until when it may do what needs a step-up.
-    pub stepped_up_until: Timestamp,
 }
 
 /// The room's handle. Cheap to clone.
@@ -179,7 +77,34 @@ struct Inner {
     throttle: Throttle,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
+    /// One set-up at a time: the others need no hash to be told that they are late.
+    setting_up: tokio::sync::Mutex<()>,
     ended: broadcast::Sender<LoginId>,
+}
+
+/// A login on its way into the store.
+struct Begun {
+    token: LoginToken,
+    id: LoginId,
+    record: LoginRecord,
+    /// Logins that make room for it.
+    surplus: Vec<LoginId>,
+}
+
+impl Begun {
+    fn put(
+        writer: &Writer<'_>,
+        id: LoginId,
+        record: &LoginRecord,
+        surplus: &[LoginId],
+    ) -> Result<(), StoreError> {
+        for other in surplus {
+            writer.delete(LOGINS, other.as_bytes())?;
+        }
+        writer.put(LOGINS, id.as_bytes(), record)?;
+        let at = Timestamp::from_millisecond(record.created).unwrap_or_default();
+        audit::append(writer, at, &record.account.to_string(), "login", &record.address)
+    }
 }
 
 impl Accounts {
@@ -191,7 +116,6 @@ impl Accounts {
         data_dir: &Path,
         supervisor: &Supervisor,
     ) -> Result<Self, AccountError> {
-        let passwords = Passwords::start(seal.peppers().clone()).await?;
         let (accounts, live) =
             store.read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?))).await?;
         let configured = !accounts.is_empty();
@@ -201,20 +125,17 @@ impl Accounts {
         } else {
             Some(Arc::new(SetupCode::open(data_dir)?))
         };
-        let logins = Logins::default();
-        for (hash, record) in live {
-            logins.put(hash.into(), record);
-        }
         let accounts = Self {
             inner: Arc::new(Inner {
                 store,
                 clock,
                 data_dir: data_dir.to_owned(),
-                passwords,
-                logins,
+                passwords: Passwords::new(seal.peppers().clone()),
+                logins: restored(accounts, live),
                 throttle: Throttle::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
+                setting_up: tokio::sync::Mutex::default(),
                 ended: broadcast::channel(ENDED).0,
             }),
         };
@@ -226,18 +147,49 @@ impl Accounts {
         let token = supervisor.token();
         async move {
             let mut passes = tokio::time::interval(SWEEP);
-            loop {
+            passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut last = false;
+            while !last {
                 tokio::select! {
-                    () = token.cancelled() => return,
+                    () = token.cancelled() => last = true,
                     _ = passes.tick() => {}
                 }
-                for id in self.inner.logins.expired(self.inner.clock.now()) {
-                    if let Err(error) = self.logout(id).await {
-                        tracing::error!(%error, "an ended login could not be removed");
-                    }
+                if let Err(error) = self.pass(last).await {
+                    // The next pass tries again; nothing but a minute of idle time is at stake.
+                    tracing::error!(%error, "the logins could not be brought up to date");
                 }
             }
         }
+    }
+
+    /// Puts out logins that have ended by time, and writes uses that are due, or all at the `last`
+    /// pass.
+    async fn pass(&self, last: bool) -> Result<(), AccountError> {
+        self.end(self.inner.logins.expired(self.inner.clock.now())).await?;
+        if !self.is_configured() {
+            // Who set it up may have left between the commit and the answer.
+            let accounts = self.inner.store.read(|reader| reader.all(ACCOUNTS)).await?;
+            if !accounts.is_empty() {
+                self.close_set_up();
+            }
+        }
+        let uses = Arc::new(self.inner.logins.unwritten(last));
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let written = Arc::clone(&uses);
+        let write = move |writer: &Writer<'_>| {
+            for (id, record) in written.iter() {
+                // Not one that has ended meanwhile.
+                if writer.get(LOGINS, id.as_bytes())?.is_some() {
+                    writer.put(LOGINS, id.as_bytes(), record)?;
+                }
+            }
+            Ok(())
+        };
+        self.inner.store.write(write).await?;
+        self.inner.logins.written(&uses);
+        Ok(())
     }
 
     /// There is an account.
@@ -250,7 +202,8 @@ impl Accounts {
         self.inner.ended.subscribe()
     }
 
-    /// Makes the first account, once, for who knows the setup code, and logs it in.
+    /// Makes the first account, once, for who knows the setup code, and logs it in: in one
+    /// transaction, so that of a hundred one wins.
     pub async fn set_up(
         &self,
         code: &str,
@@ -258,9 +211,6 @@ impl Accounts {
         password: &str,
         client: &ClientInfo,
     ) -> Result<(Account, LoginToken), AccountError> {
-        if self.is_configured() {
-            return Err(AccountError::AlreadyConfigured);
-        }
         let setup_code =
             self.inner.setup_code.read().unwrap_or_else(PoisonError::into_inner).clone();
         let setup_code = setup_code.ok_or(AccountError::AlreadyConfigured)?;
@@ -270,32 +220,37 @@ impl Accounts {
         })?;
         check_names(&new)?;
         passwords::acceptable(password, &new.username)?;
+        let _one = self.inner.setting_up.lock().await;
+        if self.is_configured() {
+            return Err(AccountError::AlreadyConfigured);
+        }
         let hash = self.inner.passwords.hash(password).await?;
-        let record = first_account(new, hash, self.inner.clock.now());
-        let id = Uuid::new_v4();
-        self.insert_first(id, record.clone()).await?;
+        let record = first_record(new, hash, self.inner.clock.now());
+        let account = Uuid::new_v4();
+        let begun = self.begin(account, &record, None, client)?;
+        let (written, id, login) = (record.clone(), begun.id, begun.record.clone());
+        let first = self.inner.store.write(move |writer| {
+            if !account::put_first(writer, account, &written)? {
+                return Ok(false);
+            }
+            let at = Timestamp::from_millisecond(written.created).unwrap_or_default();
+            audit::append(writer, at, &account.to_string(), "set-up", &written.username)?;
+            Begun::put(writer, id, &login, &[]).map(|()| true)
+        });
+        let first = first.await?;
+        self.close_set_up();
+        if !first {
+            return Err(AccountError::AlreadyConfigured);
+        }
+        self.inner.logins.put(begun.id, begun.record, role(&record));
+        Ok((Account::from_record(account, record), begun.token))
+    }
+
+    /// There is an account: the code is worth nothing any more.
+    fn close_set_up(&self) {
         self.inner.configured.store(true, Ordering::Release);
         *self.inner.setup_code.write().unwrap_or_else(PoisonError::into_inner) = None;
         SetupCode::remove(&self.inner.data_dir);
-        let token = self.begin_login(id, &record, None, client).await?;
-        Ok((account(id, record), token))
-    }
-
-    /// One transaction looks and writes, so that of a hundred set-ups one wins.
-    async fn insert_first(&self, id: Uuid, record: AccountRecord) -> Result<(), AccountError> {
-        let at = self.inner.clock.now();
-        let written = self.inner.store.write(move |writer| {
-            if writer.len(ACCOUNTS)? > 0 {
-                return Ok(false);
-            }
-            writer.put(ACCOUNTS, &id, &record)?;
-            for name in [&record.username, &record.email] {
-                writer.put(ACCOUNT_NAMES, fold(name).as_str(), &id)?;
-            }
-            audit::append(writer, at, &id.to_string(), "set-up", &record.username)?;
-            Ok(true)
-        });
-        if written.await? { Ok(()) } else { Err(AccountError::AlreadyConfigured) }
     }
 
     /// Begins a login. `idle` is the wanted idle time in milliseconds. A wrong name and a wrong
@@ -307,18 +262,46 @@ impl Accounts {
         idle: Option<i64>,
         client: &ClientInfo,
     ) -> Result<(Account, LoginToken), AccountError> {
-        let target = Target::new(name, client.address);
-        self.inner.throttle.guess(&target).map_err(AccountError::TooMany)?;
         let found = self.by_name(name).await?;
-        let hash = found.as_ref().map(|(_, record)| hash_of(record));
-        let right = self.inner.passwords.check(password, hash.as_ref()).await?;
-        match found.filter(|(_, record)| right && record.enabled) {
-            Some((id, record)) => {
-                self.inner.throttle.right(&target);
-                let token = self.begin_login(id, &record, idle, client).await?;
-                Ok((account(id, record), token))
+        let known = found.as_ref().map(|(id, record)| (*id, record));
+        let right = self.prove(&fold(name), known, password, client).await?;
+        let Some((account, record)) = found.filter(|(_, record)| right && record.enabled) else {
+            return Err(AccountError::Wrong);
+        };
+        let begun = self.begin(account, &record, idle, client)?;
+        let (id, written, surplus) = (begun.id, begun.record.clone(), begun.surplus.clone());
+        self.inner.store.write(move |writer| Begun::put(writer, id, &written, &surplus)).await?;
+        self.forget(&begun.surplus);
+        self.inner.logins.put(begun.id, begun.record, role(&record));
+        Ok((Account::from_record(account, record), begun.token))
+    }
+
+    /// Whether `password` is right, within what guessing is allowed. Without an account it never
+    /// is, after the same time.
+    async fn prove(
+        &self,
+        name: &str,
+        account: Option<(Uuid, &AccountRecord)>,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<bool, AccountError> {
+        let network = Network::of(client.address);
+        let now = self.inner.clock.now();
+        let at_home =
+            account.is_some_and(|(account, _)| self.inner.logins.at_home(account, network, now));
+        let attempt = self.inner.throttle.attempt(name, network, at_home);
+        let attempt = attempt.map_err(AccountError::TooMany)?;
+        let hash = account.map(|(_, record)| hash_of(record));
+        match self.inner.passwords.check(password, hash.as_ref()).await {
+            Ok(true) => {
+                attempt.right();
+                Ok(true)
             }
-            None => Err(AccountError::Wrong),
+            Ok(false) => Ok(false),
+            Err(error) => {
+                attempt.unchecked();
+                Err(error.into())
+            }
         }
     }
 
@@ -333,72 +316,75 @@ impl Accounts {
             .await
     }
 
-    async fn begin_login(
+    fn begin(
         &self,
-        id: Uuid,
+        account: Uuid,
         record: &AccountRecord,
         idle: Option<i64>,
         client: &ClientInfo,
-    ) -> Result<LoginToken, AccountError> {
+    ) -> Result<Begun, AccountError> {
         let token = new_token()?;
-        let login = LoginId::of_token(token.expose());
-        let mut begun =
-            begin(id, idle.or(record.session_timeout), self.inner.clock.now());
+        let id = LoginId::of_token(token.expose());
+        let mut begun = begin(account, idle.or(record.session_timeout), self.inner.clock.now());
         begun.address = client.address.to_canonical().to_string();
-        begun.client = client.agent.chars().take(200).collect();
-        let written = begun.clone();
-        self.inner
-            .store
-            .write(move |writer| writer.put(LOGINS, login.as_bytes(), &written))
-            .await?;
-        self.inner.logins.put(login, begun);
-        Ok(token)
+        begun.client = client.agent.chars().take(AGENT_CHARS).collect();
+        Ok(Begun { token, id, record: begun, surplus: self.inner.logins.surplus(account) })
     }
 
-    /// The login that a token proves; its use extends it.
-    pub async fn authenticate(&self, token: &str) -> Result<Login, AccountError> {
+    /// The login that a token proves; its use extends it. Costs no disk.
+    pub fn authenticate(
+        &self,
+        token: &str,
+    ) -> impl Future<Output = Result<Login, AccountError>> + Send + use<> {
         let id = LoginId::of_token(token);
-        let used =
-            self.inner.logins.touch(&id, self.inner.clock.now()).ok_or(AccountError::NoLogin)?;
-        let account = self.account(used.record.account).await?;
-        if !account.enabled {
-            return Err(AccountError::NoLogin);
-        }
-        if used.to_write {
-            let record = used.record.clone();
-            self.inner
-                .store
-                .write(move |writer| writer.put(LOGINS, id.as_bytes(), &record))
-                .await?;
-        }
-        Ok(login(id, &used.record, account.role))
+        let login = self.inner.logins.touch(id, self.inner.clock.now());
+        std::future::ready(login.ok_or(AccountError::NoLogin))
     }
 
     /// Whether a login is live, without extending it.
     pub fn is_live(&self, id: &LoginId) -> bool {
-        let now = self.inner.clock.now().as_millisecond();
-        self.inner.logins.get(id).is_some_and(|record| now < record.expires)
+        self.inner.logins.get(id, self.inner.clock.now()).is_some()
     }
 
     /// Ends a login at once.
     pub async fn logout(&self, id: LoginId) -> Result<(), AccountError> {
-        if self.inner.logins.remove(&id).is_some() {
-            // Nobody listens: then nothing hangs on it.
-            self.inner.ended.send(id).ok();
-        }
-        self.inner
-            .store
-            .write(move |writer| writer.delete(LOGINS, id.as_bytes()).map(|_| ()))
-            .await?;
-        Ok(())
+        self.end(vec![id]).await
     }
 
     /// Ends all logins of an account.
     pub async fn logout_all(&self, account: Uuid) -> Result<(), AccountError> {
-        for id in self.inner.logins.of_account(account) {
-            self.logout(id).await?;
+        self.end(self.inner.logins.of_account(account)).await
+    }
+
+    async fn end(&self, ids: Vec<LoginId>) -> Result<(), AccountError> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        // First in memory: whatever the store does, they let nobody in.
+        self.forget(&ids);
+        let at = self.inner.clock.now();
+        self.inner
+            .store
+            .write(move |writer| {
+                for id in &ids {
+                    let Some(ended) = writer.get(LOGINS, id.as_bytes())? else { continue };
+                    writer.delete(LOGINS, id.as_bytes())?;
+                    let (who, about) = (ended.account.to_string(), ended.address);
+                    audit::append(writer, at, &who, "logout", &about)?;
+                }
+                Ok(())
+            })
+            .await?;
         Ok(())
+    }
+
+    fn forget(&self, ids: &[LoginId]) {
+        for id in ids {
+            if self.inner.logins.remove(id) {
+                // Nobody listens: then nothing hangs on it.
+                self.inner.ended.send(*id).ok();
+            }
+        }
     }
 
     /// Proves once more who sits there.
@@ -408,31 +394,28 @@ impl Accounts {
         password: &str,
         client: &ClientInfo,
     ) -> Result<Login, AccountError> {
-        let record = self.inner.logins.get(&id).ok_or(AccountError::NoLogin)?;
-        let owner = self.record(record.account).await?;
-        let target = Target::new(&owner.username, client.address);
-        self.inner.throttle.guess(&target).map_err(AccountError::TooMany)?;
-        if !self.inner.passwords.check(password, Some(&hash_of(&owner))).await? {
+        let now = self.inner.clock.now();
+        let account = self.inner.logins.get(&id, now).ok_or(AccountError::NoLogin)?.account;
+        let owner = self.record(account).await?;
+        let name = fold(&owner.username);
+        if !self.prove(&name, Some((account, &owner)), password, client).await? {
             return Err(AccountError::Wrong);
         }
-        self.inner.throttle.right(&target);
-        let stepped =
-            self.inner.logins.step_up(&id, self.inner.clock.now()).ok_or(AccountError::NoLogin)?;
-        let (written, at) = (stepped.clone(), self.inner.clock.now());
+        let at = self.inner.clock.now();
+        let (stepped, written) = self.inner.logins.step_up(id, at).ok_or(AccountError::NoLogin)?;
         self.inner
             .store
             .write(move |writer| {
                 writer.put(LOGINS, id.as_bytes(), &written)?;
-                audit::append(writer, at, &written.account.to_string(), "step-up", "login")
+                audit::append(writer, at, &account.to_string(), "step-up", &written.address)
             })
             .await?;
-        let role = Role::from_name(&owner.role).unwrap_or(Role::ReadOnly);
-        Ok(login(id, &stepped, role))
+        Ok(stepped)
     }
 
     /// An account.
     pub async fn account(&self, id: Uuid) -> Result<Account, AccountError> {
-        Ok(account(id, self.record(id).await?))
+        Ok(Account::from_record(id, self.record(id).await?))
     }
 
     async fn record(&self, id: Uuid) -> Result<AccountRecord, AccountError> {
@@ -445,98 +428,26 @@ impl Accounts {
         if let Some(email) = &change.email {
             check_email(email)?;
         }
-        let now = self.inner.clock.now().as_millisecond();
-        let written = self.inner.store.write(move |writer| {
-            let Some(mut record) = writer.get(ACCOUNTS, &id)? else { return Ok(None) };
-            let change = change.clone();
-            if let Some(email) = change.email {
-                writer.delete(ACCOUNT_NAMES, fold(&record.email).as_str())?;
-                writer.put(ACCOUNT_NAMES, fold(&email).as_str(), &id)?;
-                record.email = email;
-            }
-            record.first_name = change.first_name.unwrap_or(record.first_name);
-            record.last_name = change.last_name.unwrap_or(record.last_name);
-            record.preferences = change.preferences.unwrap_or(record.preferences);
-            record.updated = now;
-            writer.put(ACCOUNTS, &id, &record)?;
-            Ok(Some(record))
-        });
-        Ok(account(id, written.await?.ok_or(AccountError::NoLogin)?))
+        let now = self.inner.clock.now();
+        let write = move |writer: &Writer<'_>| account::change(writer, id, change.clone(), now);
+        match self.inner.store.write(write).await? {
+            Changed::Done(record) => Ok(Account::from_record(id, *record)),
+            Changed::NoAccount => Err(AccountError::NoLogin),
+            Changed::EmailTaken => Err(AccountError::Email),
+        }
     }
 }
 
-fn fold(name: &str) -> String {
-    name.trim().to_lowercase()
-}
-
-fn hash_of(record: &AccountRecord) -> PasswordHash {
-    PasswordHash { bcrypt: record.password_hash.clone(), pepper: record.pepper.clone() }
-}
-
-fn check_names(new: &NewAccount) -> Result<(), AccountError> {
-    let chars = new.username.chars().count();
-    let forbidden = |letter: char| {
-        FORBIDDEN.contains(letter) || letter.is_whitespace() || letter.is_control()
-    };
-    if !(1..=NAME_CHARS).contains(&chars) || new.username.chars().any(forbidden) {
-        return Err(AccountError::Username);
+/// The logins of the last life. Those of accounts that are gone or locked end at the first pass.
+fn restored(accounts: Vec<(Uuid, AccountRecord)>, live: Vec<([u8; 32], LoginRecord)>) -> Logins {
+    let accounts: HashMap<Uuid, AccountRecord> = accounts.into_iter().collect();
+    let logins = Logins::default();
+    for (hash, mut record) in live {
+        let owner = accounts.get(&record.account).filter(|owner| owner.enabled);
+        if owner.is_none() {
+            record.expires = 0;
+        }
+        logins.put(hash.into(), record, owner.map_or(Role::ReadOnly, role));
     }
-    check_email(&new.email)
-}
-
-fn check_email(email: &str) -> Result<(), AccountError> {
-    let sound = email.len() <= 254
-        && !email.chars().any(|letter| letter.is_whitespace() || letter.is_control())
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && domain.len() >= 3 && domain.contains('.') && !domain.contains('@')
-        });
-    if sound { Ok(()) } else { Err(AccountError::Email) }
-}
-
-fn first_account(new: NewAccount, hash: PasswordHash, now: Timestamp) -> AccountRecord {
-    AccountRecord {
-        username: new.username,
-        email: new.email,
-        first_name: String::new(),
-        last_name: String::new(),
-        role: Role::Admin.name().to_owned(),
-        password_hash: hash.bcrypt,
-        pepper: hash.pepper,
-        enabled: true,
-        timezone: new.timezone,
-        country: new.country,
-        session_timeout: None,
-        preferences: String::new(),
-        created: now.as_millisecond(),
-        updated: now.as_millisecond(),
-    }
-}
-
-fn account(id: Uuid, record: AccountRecord) -> Account {
-    Account {
-        id,
-        role: Role::from_name(&record.role).unwrap_or(Role::ReadOnly),
-        username: record.username,
-        email: record.email,
-        first_name: record.first_name,
-        last_name: record.last_name,
-        enabled: record.enabled,
-        timezone: record.timezone,
-        country: record.country,
-        session_timeout: record.session_timeout.unwrap_or(logins::IDLE),
-        preferences: record.preferences,
-        updated: Timestamp::from_millisecond(record.updated).unwrap_or_default(),
-    }
-}
-
-fn login(id: LoginId, record: &LoginRecord, role: Role) -> Login {
-    let time = |millis| Timestamp::from_millisecond(millis).unwrap_or_default();
-    Login {
-        id,
-        account: record.account,
-        role,
-        created: time(record.created),
-        expires: time(record.expires),
-        stepped_up_until: stepped_up_until(record),
-    }
+    logins
 }

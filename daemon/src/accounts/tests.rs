@@ -20,10 +20,9 @@ async fn room() -> Room {
     let seal = Seal::open(data.path()).unwrap();
     let store = Store::memory().unwrap();
     let (clock, hand) = Clock::manual("2026-11-24T08:00:00Z".parse().unwrap());
-    let accounts =
-        Accounts::start(store.clone(), &seal, clock, data.path(), &Supervisor::new())
-            .await
-            .unwrap();
+    let accounts = Accounts::start(store.clone(), &seal, clock, data.path(), &Supervisor::new())
+        .await
+        .unwrap();
     Room { accounts, hand, store, seal, data }
 }
 
@@ -70,7 +69,9 @@ async fn l1_of_a_hundred_set_ups_at_once_one_wins() {
     let mut racing = tokio::task::JoinSet::new();
     for _ in 0..100 {
         let (accounts, code) = (room.accounts.clone(), code.clone());
-        racing.spawn(async move { accounts.set_up(&code, olga(), PASSWORD, &client()).await.is_ok() });
+        racing.spawn(
+            async move { accounts.set_up(&code, olga(), PASSWORD, &client()).await.is_ok() },
+        );
     }
     let won = racing.join_all().await.into_iter().filter(|won| *won).count();
     assert_eq!(won, 1);
@@ -131,7 +132,7 @@ async fn l1_a_login_survives_a_restart() {
 async fn l1_use_extends_a_login_and_a_month_ends_it() {
     let room = room().await;
     let token = room.set_up().await;
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     for _ in 0..(29 * 2) {
         room.hand.advance(12 * hour);
         room.accounts.authenticate(token.expose()).await.unwrap();
@@ -145,12 +146,11 @@ async fn l1_an_idle_login_ends_after_a_day_or_its_own_time() {
     let room = room().await;
     let day = room.set_up().await;
     let half_hour = 30 * 60 * 1000;
-    let short =
-        room.accounts.login("olga", PASSWORD, Some(half_hour), &client()).await.unwrap().1;
-    room.hand.advance(Duration::from_secs(31 * 60));
+    let short = room.accounts.login("olga", PASSWORD, Some(half_hour), &client()).await.unwrap().1;
+    room.hand.advance(Duration::from_mins(31));
     room.accounts.authenticate(short.expose()).await.unwrap_err();
     room.accounts.authenticate(day.expose()).await.unwrap();
-    room.hand.advance(Duration::from_secs(24 * 3600 + 60));
+    room.hand.advance(Duration::from_mins(24 * 60 + 1));
     room.accounts.authenticate(day.expose()).await.unwrap_err();
 }
 
@@ -189,4 +189,132 @@ async fn names_that_cannot_be_are_refused() {
         let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
         assert!(matches!(refused, Err(AccountError::Email)), "{email}");
     }
+}
+
+#[tokio::test]
+async fn l1_a_use_of_a_login_is_written_behind_and_kept_at_the_end() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let id = LoginId::of_token(token.expose());
+    let stored = async || {
+        let read = room.store.read(move |reader| reader.get(LOGINS, id.as_bytes()));
+        read.await.unwrap().unwrap().last_used
+    };
+    let begun = stored().await;
+    room.hand.advance(Duration::from_secs(59));
+    room.accounts.authenticate(token.expose()).await.unwrap();
+    room.accounts.pass(false).await.unwrap();
+    assert_eq!(stored().await, begun);
+    room.accounts.pass(true).await.unwrap();
+    assert_eq!(stored().await, begun + 59_000);
+}
+
+#[tokio::test]
+async fn l1_a_use_does_not_bring_an_ended_login_back() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let id = LoginId::of_token(token.expose());
+    let login = room.accounts.inner.logins.get(&id, room.accounts.inner.clock.now()).unwrap();
+    room.accounts.logout(id).await.unwrap();
+    // As if it had been used while it was being ended.
+    let login = LoginRecord { last_used: login.last_used - 120_000, ..login };
+    room.accounts.inner.logins.put(id, login, Role::Admin);
+    room.accounts.authenticate(token.expose()).await.unwrap();
+    room.accounts.pass(true).await.unwrap();
+    assert!(room.store.read(|reader| reader.all(LOGINS)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn l1_what_ends_by_time_is_told_and_deleted() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let mut ended = room.accounts.ended();
+    room.hand.advance(Duration::from_hours(25));
+    room.accounts.pass(false).await.unwrap();
+    assert_eq!(ended.recv().await.unwrap(), LoginId::of_token(token.expose()));
+    assert!(room.store.read(|reader| reader.all(LOGINS)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn l1_a_set_up_whose_caller_left_is_noticed() {
+    let room = room().await;
+    let now = room.accounts.inner.clock.now();
+    let hash = passwords::PasswordHash { bcrypt: String::new(), pepper: String::new() };
+    let record = first_record(olga(), hash, now);
+    room.store
+        .write(move |writer| account::put_first(writer, Uuid::nil(), &record).map(|_| ()))
+        .await
+        .unwrap();
+    room.accounts.pass(false).await.unwrap();
+    assert!(room.accounts.is_configured());
+    assert!(!room.data.path().join("setup-code").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l1_guessing_is_held_back_under_every_spelling_of_the_name() {
+    let room = room().await;
+    room.set_up().await;
+    for _ in 0..10 {
+        let refused = room.accounts.login("olga", "wrong", None, &client()).await;
+        assert!(matches!(refused, Err(AccountError::Wrong)));
+    }
+    for name in ["olga", "Olga "] {
+        let refused = room.accounts.login(name, PASSWORD, None, &client()).await;
+        assert!(matches!(refused, Err(AccountError::TooMany(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn l1_a_lost_pepper_is_told_and_costs_no_guess() {
+    let room = room().await;
+    room.set_up().await;
+    std::fs::remove_file(room.data.path().join("peppers")).unwrap();
+    let seal = Seal::open(room.data.path()).unwrap();
+    let again = Accounts::start(
+        room.store.clone(),
+        &seal,
+        room.accounts.inner.clock.clone(),
+        room.data.path(),
+        &Supervisor::new(),
+    )
+    .await
+    .unwrap();
+    for _ in 0..20 {
+        let refused = again.login("olga", PASSWORD, None, &client()).await;
+        let Err(AccountError::Password(error)) = refused else { panic!("it was not told") };
+        assert_eq!(error, PasswordError::PepperMissing);
+    }
+}
+
+#[tokio::test]
+async fn an_account_changes_itself_and_takes_no_address_of_another() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let id = room.accounts.authenticate(token.expose()).await.unwrap().account;
+    room.store
+        .write(|writer| writer.put(ACCOUNT_NAMES, "taken@example.net", &Uuid::nil()))
+        .await
+        .unwrap();
+    let email = |email: &str| AccountChange { email: Some(email.to_owned()), ..Default::default() };
+    let refused = room.accounts.change(id, email("Taken@example.net")).await;
+    assert!(matches!(refused, Err(AccountError::Email)));
+    let changed = room.accounts.change(id, email("new@example.net")).await.unwrap();
+    assert_eq!((changed.email.as_str(), changed.username.as_str()), ("new@example.net", "Olga"));
+    room.accounts.login("new@example.net", PASSWORD, None, &client()).await.unwrap();
+    let gone = room.accounts.login("olga@example.net", PASSWORD, None, &client()).await;
+    assert!(matches!(gone, Err(AccountError::Wrong)));
+}
+
+#[tokio::test]
+async fn what_accounts_do_stands_in_the_audit() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    room.accounts.step_up(login.id, PASSWORD, &client()).await.unwrap();
+    room.accounts.logout(login.id).await.unwrap();
+    let entries = room.store.read(|reader| reader.all(crate::store::tables::AUDIT)).await.unwrap();
+    let deeds: Vec<&str> = entries.iter().map(|(_, entry)| entry.what.as_str()).collect();
+    assert_eq!(deeds, ["set-up", "login", "step-up", "logout"]);
+    assert!(entries.iter().all(|(_, entry)| entry.who == login.account.to_string()));
+    assert_eq!(room.store.read(audit::first_broken).await.unwrap(), None);
 }

@@ -48,16 +48,16 @@ pub(super) enum Network {
 impl Network {
     pub(super) fn of(source: IpAddr) -> Self {
         match source.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, _] = v4.octets();
-                Self::V4([a, b, c])
-            }
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
+            IpAddr::V4(v4) => Self::V4(first(v4.octets())),
+            IpAddr::V6(v6) => Self::V6(first(v6.octets())),
         }
     }
+}
+
+fn first<const N: usize>(octets: impl IntoIterator<Item = u8>) -> [u8; N] {
+    let mut network = [0; N];
+    network.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+    network
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -249,9 +249,7 @@ mod tests {
     async fn many_machines_on_one_name_are_held_back_and_do_not_lock_its_owner_out() {
         let throttle = Throttle::default();
         let passed = (0..=255)
-            .filter(|third| {
-                throttle.attempt("olga", Network::V4([10, 0, *third]), false).is_ok()
-            })
+            .filter(|third| throttle.attempt("olga", Network::V4([10, 0, *third]), false).is_ok())
             .count();
         assert_eq!(passed, 100);
         assert!(throttle.attempt("olga", HERE, false).is_err());

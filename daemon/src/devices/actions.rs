@@ -63,12 +63,7 @@ impl Devices {
         by: Option<Uuid>,
     ) -> Result<(), ActionError> {
         let _deciding = self.inner.deciding.lock().await;
-        let site_name = self
-            .sites()
-            .get(site)
-            .await?
-            .ok_or(ActionError::UnknownSite)?
-            .name;
+        let site_name = self.sites().get(site).await?.ok_or(ActionError::UnknownSite)?.name;
         let now = self.now();
         let change = |facts: &mut Facts| {
             facts.site = Some(site);
@@ -82,7 +77,7 @@ impl Devices {
             .map(|id| self.registry().by_id(*id).ok_or(ActionError::UnknownDevice))
             .collect::<Result<Vec<_>, _>>()?;
         let writes = cells.iter().map(|cell| (cell.id, cell.planned(change))).collect();
-        records::save(&self.inner.store, writes).await?;
+        records::assign(&self.inner.store, writes, site).await?;
         for cell in cells {
             let was_waiting = !cell.is_authorized();
             cell.apply(change);
@@ -151,13 +146,19 @@ impl Devices {
             return Err(ActionError::Unauthorized);
         }
         let name = cell.snapshot().display_name().to_owned();
-        self.log(&cell, &name, "device", format!("{name} may come back with a new key until {until:.0}."));
+        self.log(
+            &cell,
+            &name,
+            "device",
+            format!("{name} may come back with a new key until {until:.0}."),
+        );
         Ok(until)
     }
 
     /// Restarts a device.
     pub async fn restart(&self, id: Uuid) -> Result<(), ActionError> {
-        let cell = self.ask(id, "The device did not restart", request::Verb::Restart(Restart {})).await?;
+        let cell =
+            self.ask(id, "The device did not restart", request::Verb::Restart(Restart {})).await?;
         let name = cell.snapshot().display_name().to_owned();
         self.log(&cell, &name, "device-restart", format!("{name} was told to restart."));
         Ok(())
@@ -204,8 +205,7 @@ impl Devices {
         let mac: [u8; 6] = greeted.hello.mac.as_slice().try_into().ok()?;
         let now = self.now();
         let open = |cell: &Arc<Cell>| {
-            cell.is_authorized()
-                && cell.lock().facts.refresh_until.is_some_and(|until| now < until)
+            cell.is_authorized() && cell.lock().facts.refresh_until.is_some_and(|until| now < until)
         };
         if !self.registry().by_mac(mac).iter().any(open) {
             return None;

@@ -35,8 +35,7 @@ impl Drop for WatchGuard {
 impl Devices {
     /// Asks these devices to report every two seconds while the guard lives.
     pub fn watch(&self, ids: &[Uuid]) -> WatchGuard {
-        let cells: Vec<_> =
-            ids.iter().filter_map(|id| self.registry().by_id(*id)).collect();
+        let cells: Vec<_> = ids.iter().filter_map(|id| self.registry().by_id(*id)).collect();
         for cell in &cells {
             if cell.add_watcher() {
                 self.tell_reporting(cell);

@@ -168,12 +168,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Rows are by minute, not by device: one write a minute instead of one for each device.
-fn key_of(minute: u32) -> Uuid {
-    Uuid::from_u128(u128::from(minute))
+fn key_of(minute: u32) -> u64 {
+    u64::from(minute)
 }
 
-fn minute_of_key(key: Uuid) -> Option<u32> {
-    u32::try_from(key.as_u128()).ok()
+fn minute_of_key(key: u64) -> Option<u32> {
+    u32::try_from(key).ok()
 }
 
 fn unpack(entries: &[u8]) -> impl Iterator<Item = (Uuid, Packed)> {

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aerie_protocol::inform::{
-    self, Enrolled, Forget, FromDevice, Goodbye, GoodbyeReason, Hello, MessageError, Reporting, Waiting,
-    from_appliance, from_device,
+    self, Enrolled, Forget, FromDevice, Goodbye, GoodbyeReason, Hello, MessageError, Reporting,
+    Waiting, from_appliance, from_device,
 };
 use aerie_protocol::noise::{self, Answered, NoiseError, Opening, PublicKey};
 use bytes::Bytes;
@@ -257,11 +257,8 @@ impl Devices {
 
     /// How often a device is to report at the moment.
     pub(super) fn reporting(&self, cell: &Cell) -> from_appliance::Body {
-        let interval_seconds = if cell.is_watched() {
-            super::WATCHED_INTERVAL
-        } else {
-            self.status_interval()
-        };
+        let interval_seconds =
+            if cell.is_watched() { super::WATCHED_INTERVAL } else { self.status_interval() };
         from_appliance::Body::Reporting(Reporting { interval_seconds })
     }
 

@@ -112,10 +112,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self {
-            connects_per_second: const { NonZeroU32::new(2_000).unwrap() },
-            status_interval: 60,
-        }
+        Self { connects_per_second: const { NonZeroU32::new(2_000).unwrap() }, status_interval: 60 }
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::cell::Facts;
 use super::snapshot::{Claims, Role};
 use crate::store::records::{DeviceRecord, ForgottenRecord};
-use crate::store::tables::{DEVICE_KEYS, DEVICES, FORGOTTEN};
+use crate::store::tables::{DEVICE_KEYS, DEVICES, FORGOTTEN, SITES};
 use crate::store::{Store, StoreError, Writer};
 
 /// All authorised devices.
@@ -22,6 +22,23 @@ pub(super) async fn save(store: &Store, devices: Vec<(Uuid, Facts)>) -> Result<(
     let records = to_records(devices)?;
     store
         .write(move |writer| records.iter().try_for_each(|(id, record)| put(writer, *id, record)))
+        .await
+}
+
+/// Writes devices that belong to `site` from now on, unless the site is gone.
+pub(super) async fn assign(
+    store: &Store,
+    devices: Vec<(Uuid, Facts)>,
+    site: Uuid,
+) -> Result<(), StoreError> {
+    let records = to_records(devices)?;
+    store
+        .write(move |writer| {
+            if writer.get(SITES, &site)?.is_none() {
+                return Err(StoreError::Refused("the site was deleted a moment ago"));
+            }
+            records.iter().try_for_each(|(id, record)| put(writer, *id, record))
+        })
         .await
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aerie_protocol::inform::{
-    self, Goodbye, GoodbyeReason, KeepAlive, MessageError, RefusalReason, Reply,
-    Request, TerminalOpen, from_appliance, from_device, request,
+    self, Goodbye, GoodbyeReason, KeepAlive, MessageError, RefusalReason, Reply, Request,
+    TerminalOpen, from_appliance, from_device, request,
 };
 use aerie_protocol::noise::{self, MESSAGES_PER_SESSION, NoiseError};
 use bytes::Bytes;
@@ -122,8 +122,9 @@ impl State {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Runs until the session ends, and says why it did.
-    pub(super) async fn run(mut self) -> End {
+    /// Runs until the session ends, and says why it did. Borrows, since a future that owned the
+    /// session would hold it twice: once as its argument, once as its local.
+    pub(super) async fn run(&mut self) -> End {
         let end = match self.live().await {
             Ok(never) => match never {},
             Err(end) => end,
@@ -214,11 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn ask(
-        &mut self,
-        verb: request::Verb,
-        reply: oneshot::Sender<Reply>,
-    ) -> Result<(), End> {
+    async fn ask(&mut self, verb: request::Verb, reply: oneshot::Sender<Reply>) -> Result<(), End> {
         self.state.pending.retain(|(_, waiting)| !waiting.is_closed());
         if self.state.pending.len() >= REQUESTS {
             // Dropping the sender tells who asked.
@@ -374,4 +371,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
 fn next_keep_alive() -> Instant {
     Instant::now() + Duration::from_millis(super::jitter::between(KEEP_ALIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand sessions keep their futures all day: a local that is held over an await, or a
+    /// session held twice, shows here first.
+    #[test]
+    fn the_future_of_a_session_is_hardly_larger_than_the_session() {
+        type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+        fn size<'a, F: Future>(_: impl FnOnce(&'a mut Session<Stream>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let future = size(Session::run);
+        println!("session {}, future {future}", size_of::<Session<Stream>>());
+        assert!(future <= 1024, "the future of a session has {future} bytes");
+    }
 }

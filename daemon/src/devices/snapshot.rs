@@ -341,9 +341,5 @@ pub(super) fn refusal_text(what: &str, refusal: &inform::Refusal) -> String {
         inform::RefusalReason::Failed | inform::RefusalReason::Unspecified => "it could not",
     };
     let detail = DeviceText::clean(&refusal.detail, 200);
-    if detail.is_empty() {
-        format!("{what}: {why}.")
-    } else {
-        format!("{what}: {why} ({detail}).")
-    }
+    if detail.is_empty() { format!("{what}: {why}.") } else { format!("{what}: {why} ({detail}).") }
 }

@@ -322,8 +322,7 @@ impl TerminalHandle {
                 continue;
             }
             let data = input.split_to(room);
-            self.shared
-                .put(from_appliance::Body::TerminalData(TerminalData { channel, data }));
+            self.shared.put(from_appliance::Body::TerminalData(TerminalData { channel, data }));
         }
     }
 
@@ -375,10 +374,8 @@ impl TerminalHandle {
         }
         let (channel, owed) = (state.channel, std::mem::take(&mut state.owed));
         drop(state);
-        self.shared.put(from_appliance::Body::TerminalCredit(TerminalCredit {
-            channel,
-            bytes: owed,
-        }));
+        self.shared
+            .put(from_appliance::Body::TerminalCredit(TerminalCredit { channel, bytes: owed }));
     }
 
     /// Ends the terminal on the device.

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aerie_protocol::inform::{
-    self, FromDevice, GoodbyeReason, Hello, KeepAlive, RefusalReason,
-    from_appliance, from_device,
+    self, FromDevice, GoodbyeReason, Hello, KeepAlive, RefusalReason, from_appliance, from_device,
 };
 use aerie_protocol::key::KeySecret;
 use aerie_protocol::noise::{self, FirstContact, PublicKey, Reconnect, StaticKey};
@@ -140,7 +139,7 @@ impl Wire {
 
     /// The next binary frame; `None` once the appliance has closed.
     async fn next(&mut self) -> Option<Bytes> {
-        timeout(Duration::from_secs(60), async {
+        timeout(Duration::from_mins(1), async {
             loop {
                 match self.socket().await.next().await {
                     Some(Ok(Message::Binary(bytes))) => return Some(bytes),
@@ -416,12 +415,14 @@ async fn d2_a_second_session_replaces_the_first_only_once_it_has_said_hello() {
     assert_eq!(connection(&room.devices, id), Some(Connection::Active));
 }
 
+/// Frames that no sound device would send.
+type Spoil = fn(&mut TestDevice) -> Vec<Vec<u8>>;
+
 #[tokio::test]
 async fn d2_replayed_reordered_and_tampered_frames_end_that_session_alone() {
     let room = room().await;
     let (bystander_key, own) = (key(), key());
     let (mut bystander, bystander_id) = room.enrolled(&bystander_key).await;
-    type Spoil = fn(&mut TestDevice) -> Vec<Vec<u8>>;
     let spoils: [Spoil; 3] = [
         |device| {
             let frame = device.seal(from_device::Body::KeepAlive(KeepAlive { sequence: 1 }));
@@ -602,7 +603,7 @@ async fn d1_restart_is_done_when_the_device_says_so_and_refused_in_its_words() {
         }),
     ] {
         let devices = room.devices.clone();
-        let asked = tokio::task::spawn(async move { devices.restart(id).await });
+        let asked = room.devices.tracker().spawn(async move { devices.restart(id).await });
         let request_id = match device.hear().await {
             Some(from_appliance::Body::Request(request)) => {
                 assert!(matches!(request.verb, Some(request::Verb::Restart(_))));
@@ -697,7 +698,11 @@ async fn d1_a_stopping_daemon_says_goodbye_and_when_to_come_back() {
 
 // -------------------------------------------------------------------- terminals
 
-async fn open(room: &Room, device: &mut TestDevice, id: Uuid) -> (super::terminal::TerminalHandle, u32) {
+async fn open(
+    room: &Room,
+    device: &mut TestDevice,
+    id: Uuid,
+) -> (super::terminal::TerminalHandle, u32) {
     use aerie_protocol::inform::TerminalOpened;
     let mut handle = room.devices.open_terminal(id, login(1), SIZE).unwrap();
     let channel = match device.hear().await {
@@ -707,9 +712,7 @@ async fn open(room: &Room, device: &mut TestDevice, id: Uuid) -> (super::termina
         }
         other => panic!("expected a terminal, got {other:?}"),
     };
-    device
-        .say(from_device::Body::TerminalOpened(TerminalOpened { channel, credit: 10 }))
-        .await;
+    device.say(from_device::Body::TerminalOpened(TerminalOpened { channel, credit: 10 })).await;
     assert_eq!(handle.next().await, Some(TerminalEvent::Opened));
     (handle, channel)
 }
@@ -730,7 +733,9 @@ async fn d3_a_terminal_echoes_within_the_credit_of_both_sides() {
     let typing = async { handle.write(Bytes::from_static(b"0123456789abc")).await };
     let hearing = async {
         match device.hear().await {
-            Some(from_appliance::Body::TerminalData(data)) => assert_eq!(&data.data[..], b"0123456789"),
+            Some(from_appliance::Body::TerminalData(data)) => {
+                assert_eq!(&data.data[..], b"0123456789");
+            }
             other => panic!("expected input, got {other:?}"),
         }
         let more = inform::TerminalCredit { channel, bytes: 100 };
@@ -749,7 +754,7 @@ async fn d3_output_beyond_its_credit_ends_the_session() {
     let (mut device, id) = room.enrolled(&key()).await;
     let (mut handle, channel) = open(&room, &mut device, id).await;
     for _ in 0..2 {
-        device.say(data(channel, &[b'y'; 32 * 1024])).await;
+        device.say(data(channel, &vec![b'y'; 32 * 1024])).await;
     }
     device.say(data(channel, b"y")).await;
     assert_eq!(device.wire.next().await, None);

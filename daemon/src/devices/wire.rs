@@ -92,9 +92,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         if let Ok(Ok(())) = timeout(CLOSE_TIME, self.socket.close(Some(frame))).await {
             // Until the device has closed too, so that our last bytes are not lost to a reset.
-            let drained = timeout(CLOSE_TIME, async {
-                while let Some(Ok(_)) = self.socket.next().await {}
-            });
+            let drained =
+                timeout(CLOSE_TIME, async { while let Some(Ok(_)) = self.socket.next().await {} });
             drained.await.ok();
         }
     }

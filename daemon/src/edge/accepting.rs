@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Pause between two rounds.
-const PAUSE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_secs(3);
 /// Time for one listener to accept.
 const LIMIT: Duration = Duration::from_secs(2);
 

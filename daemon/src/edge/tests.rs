@@ -1,11 +1,10 @@
 //! The front door over real TCP and TLS, with real rooms behind it.
 
+mod knocks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use aerie_protocol::inform::{self, FromDevice, Hello, from_appliance, from_device};
-use aerie_protocol::key::DeviceKey;
-use aerie_protocol::noise::{FirstContact, StaticKey};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::WebSocketUpgrade;
@@ -83,6 +82,10 @@ fn router() -> Router {
 }
 
 async fn house(separate: bool) -> House {
+    house_with(separate, Tuning::default()).await
+}
+
+async fn house_with(separate: bool, tuning: Tuning) -> House {
     let data = tempfile::tempdir().unwrap();
     let (store, clock) = (Store::memory().unwrap(), Clock::system());
     let seal = Seal::open(data.path()).unwrap();
@@ -92,7 +95,7 @@ async fn house(separate: bool) -> House {
     let certificates = Certificates::load(&store, &seal, &clock, Some("localhost")).await.unwrap();
     let events = Events::load(store.clone(), clock.clone(), &supervisor).await.unwrap();
     let ground = Ground { store, clock, keys, events };
-    let devices = Devices::start(ground, Tuning::default(), &supervisor).await.unwrap();
+    let devices = Devices::start(ground, tuning, &supervisor).await.unwrap();
     let listeners = Listeners::bind(&config(data.path(), separate)).unwrap();
     let accepting = Accepting::default();
     let behind = Behind {
@@ -221,37 +224,6 @@ fn knock_of(subprotocols: &str) -> String {
     format!("{KNOCK}Sec-WebSocket-Protocol: {subprotocols}\r\n\r\n")
 }
 
-#[tokio::test]
-async fn d1_a_device_that_knocks_at_the_root_gets_through_to_the_devices() {
-    let house = house(false).await;
-    let (stream, head) = house.knock(house.https(), &knock_of("other, aerie.inform.v1")).await;
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    assert!(head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
-    assert!(head.contains("sec-websocket-protocol: aerie.inform.v1\r\n"), "{head}");
-
-    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
-    let key = DeviceKey::parse(&house.devices.keys().device_key().unwrap()).unwrap();
-    let own = StaticKey::generate().unwrap();
-    let (handshake, opening) = FirstContact::start(&own, &key.secret).unwrap();
-    socket.send(Message::Binary(opening.into())).await.unwrap();
-    let reply = next(&mut socket).await;
-    let reply = handshake.read_reply(&reply, |appliance| Some(*appliance) == key.pin).unwrap();
-    let mut session = reply.session;
-    socket.send(Message::Binary(reply.third.unwrap().into())).await.unwrap();
-    let hello = Hello { mac: vec![2; 6], hostname: "mast-1".to_owned(), ..Hello::default() };
-    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
-    let hello = FromDevice::from(from_device::Body::Hello(hello));
-    inform::encode_from_device(&hello, &mut plain).unwrap();
-    session.seal(&plain, &mut sealed).unwrap();
-    socket.send(Message::Binary(sealed.into())).await.unwrap();
-    let answer = next(&mut socket).await;
-    let mut plain = Vec::new();
-    session.open(&answer, &mut plain).unwrap();
-    let answer = inform::decode_from_appliance(&plain).unwrap().body;
-    assert!(matches!(answer, Some(from_appliance::Body::Waiting(_))), "{answer:?}");
-    assert_eq!(house.devices.counts().unauthorized, 1);
-}
-
 async fn next(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> bytes::Bytes {
     match timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap() {
         Message::Binary(bytes) => bytes,
@@ -300,70 +272,6 @@ async fn an_http_2_connection_without_a_request_is_closed() {
     let mut polite = house.http2().await;
     polite.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     rest(&mut polite).await;
-}
-
-#[tokio::test]
-async fn what_a_device_sends_right_behind_its_knock_is_not_lost() {
-    let house = house(false).await;
-    let mut stream = house.tls(house.https()).await;
-    let mut request = knock_of("aerie.inform.v1").into_bytes();
-    // A masked binary frame of one byte: no opening of any handshake.
-    request.extend([0x82, 0x81, 0, 0, 0, 0, 0xff]);
-    stream.write_all(&request).await.unwrap();
-    let answer = rest(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
-    assert!(answer.ends_with("device key not accepted"), "{answer}");
-    assert!(logged(&house.devices).contains("127.0.0.1 was refused"));
-}
-
-#[tokio::test]
-async fn a_vendors_device_is_answered_politely_and_listed() {
-    let house = house(false).await;
-    let (mut stream, head) = house.knock(house.https(), &knock_of("unms2")).await;
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    assert!(head.contains("sec-websocket-protocol: unms2\r\n"), "{head}");
-    let mut close = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut close)).await.unwrap().unwrap();
-    // Final, close, its length, code 1000.
-    assert_eq!(close[..4], [0x88, u8::try_from(close.len() - 2).unwrap(), 0x03, 0xe8]);
-    assert!(close.ends_with(b"not public"));
-    assert!(logged(&house.devices).contains("vendor device was seen at 127.0.0.1"));
-}
-
-#[tokio::test]
-async fn a_knock_that_is_none_of_ours_is_told_what_to_do() {
-    let house = house(false).await;
-    let (_stream, head) = house.knock(house.https(), &knock_without()).await;
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    assert!(head.contains("x-content-type-options: nosniff"), "{head}");
-    let (_stream, head) = house.knock(house.https(), &knock_of("mqtt")).await;
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    let old = knock_of("aerie.inform.v1").replace("Version: 13", "Version: 8");
-    let (_stream, head) = house.knock(house.https(), &old).await;
-    assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
-    assert!(head.contains("sec-websocket-version: 13"), "{head}");
-    let keyless = knock_of("aerie.inform.v1").replace("dGhl", "");
-    let (_stream, head) = house.knock(house.https(), &keyless).await;
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-}
-
-#[tokio::test]
-async fn a_separate_inform_port_serves_devices_alone_and_the_gui_port_none() {
-    let house = house(true).await;
-    let (gui, inform) = (house.https(), house.inform());
-    for request in [get_request("/"), get_request("/who"), get_request("/healthz")] {
-        let answer = house.ask(inform, &request).await;
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    }
-    let (_stream, head) = house.knock(inform, &knock_of("aerie.inform.v1")).await;
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    let knock = knock_of("aerie.inform.v1").replace("HTTP/1.1", "HTTP/1.1\r\nx: y");
-    let (mut stream, head) = house.knock(gui, &knock).await;
-    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-    let mut advice = [0; 24];
-    stream.read_exact(&mut advice).await.unwrap();
-    assert_eq!(&advice, b"Devices connect to port ");
-    assert!(house.ask(gui, &get_request("/")).await.ends_with("the GUI"));
 }
 
 #[tokio::test]

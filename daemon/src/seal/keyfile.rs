@@ -12,8 +12,20 @@ use super::{SealError, random};
 /// 256 bits.
 pub(super) const KEY_BYTES: usize = 32;
 
+/// What to do where there is no machine key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Make one: nothing was ever sealed.
+    Make,
+    /// Refuse: a new one would open nothing.
+    Refuse,
+}
+
 /// The machine key: systemd's credential where there is one, else a file in the data directory.
-pub(super) fn machine_key(data_dir: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, SealError> {
+pub(super) fn machine_key(
+    data_dir: &Path,
+    missing: Missing,
+) -> Result<Zeroizing<[u8; KEY_BYTES]>, SealError> {
     if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
         let path = PathBuf::from(credentials).join("machine-key");
         if path.exists() {
@@ -23,6 +35,9 @@ pub(super) fn machine_key(data_dir: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>,
     let path = data_dir.join("machine-key");
     match read(&path) {
         Err(SealError::KeyFile { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            if missing == Missing::Refuse {
+                return Err(SealError::KeyMissing(path));
+            }
             write_private(&path, &random::<KEY_BYTES>()?)?;
             read(&path)
         }
@@ -47,12 +62,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SealError> {
     let failed = |source| SealError::KeyFile { path: path.to_owned(), source };
     let draft = path.with_extension("new");
     let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, path)?;

@@ -17,6 +17,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::keyfile::Missing;
 pub use self::keyfile::write_private;
 pub use self::pepper::{Pepper, Peppers};
 pub use self::secret::Secret;
@@ -36,6 +37,12 @@ pub enum SealError {
         #[source]
         source: std::io::Error,
     },
+    /// The machine key has gone, and there are secrets that it sealed.
+    #[error(
+        "the machine key {} is missing; put it back from a backup, or the systemd credential \
+         machine-key: nothing else opens the secrets in this store", .0.display()
+    )]
+    KeyMissing(PathBuf),
     /// A key file of the wrong form.
     #[error("the key file {} is damaged; restore it from a backup", .0.display())]
     KeyForm(PathBuf),
@@ -60,7 +67,17 @@ pub struct Seal {
 impl Seal {
     /// Reads the machine key and the peppers, and makes them at the first start.
     pub fn open(data_dir: &Path) -> Result<Self, SealError> {
-        let key = keyfile::machine_key(data_dir)?;
+        Self::with(data_dir, Missing::Make)
+    }
+
+    /// The same where secrets have been sealed before: a missing machine key is told, and no new
+    /// one made.
+    pub fn open_existing(data_dir: &Path) -> Result<Self, SealError> {
+        Self::with(data_dir, Missing::Refuse)
+    }
+
+    fn with(data_dir: &Path, missing: Missing) -> Result<Self, SealError> {
+        let key = keyfile::machine_key(data_dir, missing)?;
         let cipher = Aes256Gcm::new_from_slice(key.as_slice())
             .map_err(|_| SealError::KeyForm(data_dir.to_owned()))?;
         Ok(Self { cipher: Arc::new(cipher), peppers: Peppers::open(data_dir)? })
@@ -113,6 +130,32 @@ mod tests {
         Seal::open(two.path()).unwrap().open_secret("device-key", &sealed).unwrap_err();
         let again = Seal::open(one.path()).unwrap();
         assert_eq!(again.open_secret("device-key", &sealed).unwrap().as_slice(), b"secret");
+    }
+
+    #[test]
+    fn a_lost_machine_key_is_told_and_no_new_one_made() {
+        let data = tempfile::tempdir().unwrap();
+        let Err(SealError::KeyMissing(path)) = Seal::open_existing(data.path()) else {
+            panic!("it was not told")
+        };
+        assert!(!path.exists());
+        Seal::open(data.path()).unwrap();
+        Seal::open_existing(data.path()).unwrap();
+    }
+
+    #[test]
+    fn key_files_are_private_and_become_so() {
+        use std::os::unix::fs::PermissionsExt;
+        let data = tempfile::tempdir().unwrap();
+        Seal::open(data.path()).unwrap();
+        let path = data.path().join("machine-key");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        Seal::open(data.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::write(&path, b"too short").unwrap();
+        assert!(matches!(Seal::open(data.path()), Err(SealError::KeyForm(_))));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A value that is never printed and wiped when it is dropped.
 
-use std::fmt;
-
 use zeroize::Zeroize;
 
 /// Wraps a secret: no `Debug`, no `Display`, no `Clone`.
@@ -22,11 +20,5 @@ impl<T: Zeroize> Secret<T> {
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
-    }
-}
-
-impl<T: Zeroize> fmt::Debug for Secret<T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Secret")
     }
 }

@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::error::StoreError;
 pub use self::migrations::SCHEMA;
 pub use self::transaction::{Reader, Writer};
-use self::writer::Writing;
+use self::writer::{State, Writing};
 
 /// Reads at the same time.
 const READS: usize = 8;
@@ -44,17 +44,27 @@ pub struct Store {
     writing: Writing,
     reads: Arc<Semaphore>,
     path: Option<Arc<Path>>,
-    open: watch::Receiver<()>,
+    state: watch::Receiver<State>,
 }
 
-/// Tells when the store's file is closed. Holds nothing open.
-pub struct Closed(watch::Receiver<()>);
+/// Tells how the store's file is. Holds nothing open.
+#[derive(Clone)]
+pub struct StoreFile(watch::Receiver<State>);
 
-impl Closed {
+impl StoreFile {
     /// Returns once the last handle is dropped and all that was queued is written.
-    pub async fn wait(mut self) {
-        // Nothing is ever sent: it ends when the other side is gone.
+    pub async fn closed(mut self) {
+        // It ends when the other side is gone.
         while self.0.changed().await.is_ok() {}
+    }
+
+    /// Returns once the disk has failed: nothing can be read or written until the file is opened
+    /// anew.
+    pub async fn broken(mut self) {
+        if self.0.wait_for(|state| *state == State::Broken).await.is_err() {
+            // Closed before it broke.
+            std::future::pending().await
+        }
     }
 }
 
@@ -84,14 +94,14 @@ impl Store {
     fn start(database: Database, path: Option<Arc<Path>>) -> Result<Self, StoreError> {
         let database = Arc::new(database);
         writer::once(&database, migrations::migrate)?;
-        let (opened, open) = watch::channel(());
-        let writing = Writing::start(Arc::clone(&database), opened)?;
-        Ok(Self { database, writing, reads: Arc::new(Semaphore::new(READS)), path, open })
+        let (telling, state) = watch::channel(State::Sound);
+        let writing = Writing::start(Arc::clone(&database), telling)?;
+        Ok(Self { database, writing, reads: Arc::new(Semaphore::new(READS)), path, state })
     }
 
-    /// A way to hear of the file being closed, once all handles are dropped.
-    pub fn closed(&self) -> Closed {
-        Closed(self.open.clone())
+    /// A way to hear of the file's end, good or bad.
+    pub fn file(&self) -> StoreFile {
+        StoreFile(self.state.clone())
     }
 
     /// Runs `read` on one consistent picture of the store.

@@ -182,7 +182,7 @@ pub struct EventRecord {
     pub account: Option<Uuid>,
 }
 
-/// Statistics of one device, packed by the devices room.
+/// Statistics of one minute, packed by the devices room.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HistoryRecord {
     /// Which packing.

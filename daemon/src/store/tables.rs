@@ -38,8 +38,8 @@ pub const DEVICE_KEYS: Table<[u8; 32], Uuid> = Table::new("device_keys");
 pub const FORGOTTEN: Table<[u8; 32], ForgottenRecord> = Table::new("forgotten_devices");
 /// The owner's log, in the order of time (UUID version 7).
 pub const EVENTS: Table<Uuid, EventRecord> = Table::new("events");
-/// Statistics of the last hour, by device.
-pub const HISTORY: Table<Uuid, HistoryRecord> = Table::new("history");
+/// Statistics of the last hour, by minute since 1970: one row holds all devices.
+pub const HISTORY: Table<u64, HistoryRecord> = Table::new("history");
 /// Who did what, hash-chained, in order.
 pub const AUDIT: Table<u64, AuditRecord> = Table::new("audit");
 

@@ -22,6 +22,38 @@ async fn settings(store: &Store) -> Vec<(String, String)> {
     store.read(|reader| reader.all(SETTINGS)).await.unwrap()
 }
 
+/// Holds the writing thread, so that writes queue up.
+struct Gate {
+    release: std::sync::mpsc::Sender<()>,
+    held: JoinSet<()>,
+}
+
+impl Gate {
+    async fn shut(store: &Store) -> Self {
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let blocked = std::sync::Mutex::new(blocked);
+        let (entering, mut entered) = tokio::sync::mpsc::unbounded_channel();
+        let store = store.clone();
+        let mut held = JoinSet::new();
+        held.spawn(async move {
+            let write = move |_: &Writer<'_>| {
+                entering.send(()).ok();
+                // Ends when the sender is dropped; run again it does not wait.
+                blocked.lock().unwrap().recv().ok();
+                Ok(())
+            };
+            store.write(write).await.unwrap();
+        });
+        entered.recv().await.unwrap();
+        Self { release, held }
+    }
+
+    async fn open(self) {
+        drop(self.release);
+        self.held.join_all().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_written_can_be_read_and_deleted() {
     let store = Store::memory().unwrap();
@@ -38,19 +70,8 @@ async fn writes_that_wait_together_share_one_sync() {
     let disk = Disk::default();
     let store = Store::on_backend(disk.clone()).unwrap();
     let before = disk.syncs();
-    let (release, blocked) = std::sync::mpsc::channel::<()>();
-    let blocked = std::sync::Mutex::new(blocked);
+    let gate = Gate::shut(&store).await;
     let mut writes = JoinSet::new();
-    let blocking = store.clone();
-    writes.spawn(async move {
-        // Ends when the sender is dropped; run again it does not wait.
-        let write = move |_: &Writer<'_>| {
-            blocked.lock().unwrap().recv().ok();
-            Ok(())
-        };
-        blocking.write(write).await.unwrap();
-    });
-    tokio::task::yield_now().await;
     let (queued, mut all_queued) = tokio::sync::mpsc::channel(100);
     for number in 0..100 {
         let (store, queued) = (store.clone(), queued.clone());
@@ -65,7 +86,7 @@ async fn writes_that_wait_together_share_one_sync() {
     for _ in 0..100 {
         all_queued.recv().await.unwrap();
     }
-    drop(release);
+    gate.open().await;
     writes.join_all().await;
     assert_eq!(settings(&store).await.len(), 200);
     let syncs = disk.syncs() - before;
@@ -105,9 +126,11 @@ async fn a_write_that_fails_takes_no_neighbour_with_it() {
 #[tokio::test]
 async fn who_stops_waiting_does_not_undo_the_write() {
     let store = Store::memory().unwrap();
+    let gate = Gate::shut(&store).await;
     let mut write = Box::pin(put_pair(&store, "a".to_owned(), "1".to_owned()));
     assert!(futures_util::poll!(&mut write).is_pending());
     drop(write);
+    gate.open().await;
     // Comes after it in the queue.
     store.probe().await.unwrap();
     assert_eq!(settings(&store).await.len(), 2);
@@ -172,6 +195,7 @@ async fn a_full_disk_fails_the_write_and_keeps_what_was_there() {
     let refused = put_pair(&store, "b".to_owned(), "2".to_owned()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Database(_)), "{refused}");
     store.probe().await.unwrap_err();
+    store.file().broken().await;
     drop(store);
     let left = Disk::with(disk.after_power_cut(disk.deeds(), Unsynced::Kept));
     let store = Store::on_backend(left).unwrap();
@@ -216,9 +240,9 @@ async fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 async fn close(store: Store) {
-    let closed = store.closed();
+    let file = store.file();
     drop(store);
-    closed.wait().await;
+    file.closed().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -50,6 +51,14 @@ where
     }
 }
 
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Sound,
+    /// The disk failed, and nothing can be read or written any more.
+    Broken,
+}
+
 /// The way to the writing thread.
 #[derive(Clone)]
 pub(super) struct Writing {
@@ -58,19 +67,19 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Starts the thread. It ends by itself once the last handle is dropped, closes the file and
-    /// drops `open`.
+    /// drops `state`.
     pub(super) fn start(
         database: Arc<Database>,
-        open: watch::Sender<()>,
+        state: watch::Sender<State>,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
         let thread = thread::Builder::new().name("store".to_owned());
         let body = move || {
-            run(&database, &jobs);
+            run(&database, &jobs, &state);
             drop(database);
-            drop(open);
+            drop(state);
         };
-        // Its end is seen through `open`.
+        // Its end is seen through `state`.
         drop(thread.spawn(body).map_err(StoreError::Thread)?);
         Ok(Self { queue })
     }
@@ -89,7 +98,7 @@ impl Writing {
     }
 }
 
-fn run(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
+fn run(database: &Database, jobs: &Receiver<Box<dyn Job>>, state: &watch::Sender<State>) {
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -102,8 +111,22 @@ fn run(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
             // One of them failed by itself: each alone, so that it takes no neighbour with it.
             Ok(false) => group.into_iter().for_each(|job| alone(database, job)),
             // The store itself failed; nothing was acknowledged. Each hears its own reason.
-            Err(_) => group.into_iter().for_each(|job| alone(database, job)),
+            Err(error) => {
+                tracing::error!(%error, cause = error.source(), "a transaction failed");
+                group.into_iter().for_each(|job| alone(database, job));
+                if is_broken(database) {
+                    state.send_replace(State::Broken);
+                }
+            }
         }
+    }
+}
+
+/// After the disk has failed once, redb refuses everything until the file is opened anew.
+fn is_broken(database: &Database) -> bool {
+    match database.begin_write() {
+        Err(error) => matches!(redb::Error::from(error), redb::Error::PreviousIo),
+        Ok(transaction) => transaction.abort().is_err(),
     }
 }
 

@@ -42,11 +42,11 @@ pub(super) struct Rule {
 /// Lets a request through to its handler, with its login in the extensions, or refuses it: first
 /// 401, then 403 for the role, then 403 for the step-up.
 pub(super) async fn enforce(
-    State(rule): State<Rule>,
+    State(line): State<Rule>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let role = match rule.access {
+    let role = match line.access {
         Access::Public => return Ok(next.run(request).await),
         Access::ReadOnly => Role::ReadOnly,
         Access::Admin => Role::Admin,
@@ -57,10 +57,10 @@ pub(super) async fn enforce(
              x-auth-token.",
         )
     })?;
-    let login = rule.accounts.authenticate(token).await?;
+    let login = line.accounts.authenticate(token).await?;
     require(&login, role)?;
-    if rule.step_up == StepUp::Yes {
-        require_step_up(&login, rule.clock.now())?;
+    if line.step_up == StepUp::Yes {
+        require_step_up(&login, line.clock.now())?;
     }
     request.extensions_mut().insert(login);
     Ok(next.run(request).await)

@@ -5,6 +5,8 @@
 //! works.
 
 use std::borrow::Cow;
+#[cfg(debug_assertions)]
+use std::path::Path;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -16,15 +18,29 @@ use http::header::{
     IF_NONE_MATCH, LOCATION, VARY,
 };
 use http::{Method, StatusCode};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::EmbeddedFile;
 
 use super::error::ApiError;
 use super::routes::method_not_allowed;
 
-#[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../gui/dist"]
+/// The GUI's files, inside the binary. `build.rs` lets cargo notice when they change.
+#[cfg(not(debug_assertions))]
+#[derive(rust_embed::RustEmbed)]
+#[folder = "../gui/dist"]
 #[allow_missing = true]
 struct Gui;
+
+/// The GUI's files where the build puts them, read when they are asked for.
+#[cfg(debug_assertions)]
+struct Gui;
+
+#[cfg(debug_assertions)]
+impl Gui {
+    fn get(name: &str) -> Option<EmbeddedFile> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gui/dist");
+        rust_embed::utils::read_file_from_fs(&folder.join(name)).ok()
+    }
+}
 
 /// Where the GUI lives.
 const BASE: &str = "/nms/";
@@ -77,8 +93,11 @@ fn find(path: &str) -> Found {
     let looks_like_file = name.rsplit('/').next().is_some_and(|last| last.contains('.'));
     match name {
         "" | PAGE => Found::Page,
-        // In a debug build the name reaches the file system.
-        _ if name.split('/').any(|part| part == ".." || part.starts_with('.')) => Found::Nothing,
+        // In a debug build the name reaches the file system, where it may neither climb nor begin
+        // at the root.
+        _ if name.split('/').any(|part| part.starts_with('.')) || name.starts_with('/') => {
+            Found::Nothing
+        }
         _ if looks_like_file && Gui::get(name).is_some() => Found::File(name.to_owned()),
         _ if looks_like_file => Found::Nothing,
         _ => Found::Page,
@@ -93,7 +112,7 @@ fn file(name: &str, asked: &HeaderMap) -> Response {
     let Some(plain) = Gui::get(name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = media_type(name, &plain);
+    let kind = media_type(&plain);
     let (file, encoding) = smallest(name, asked).unwrap_or((plain, None));
     let tag = tag(&file);
     let mut headers = HeaderMap::new();
@@ -135,9 +154,9 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-fn media_type(name: &str, file: &EmbeddedFile) -> Option<HeaderValue> {
+fn media_type(file: &EmbeddedFile) -> Option<HeaderValue> {
     let guessed = file.metadata.mimetype();
-    let text = guessed.starts_with("text/") || name.ends_with(".js") || name.ends_with(".svg");
+    let text = guessed.starts_with("text/") || guessed.ends_with("javascript");
     let kind = if text { format!("{guessed}; charset=utf-8") } else { guessed.to_owned() };
     HeaderValue::from_str(&kind).ok()
 }
@@ -195,11 +214,20 @@ mod tests {
 
     #[test]
     fn links_into_the_gui_are_its_page_and_missing_files_are_not() {
-        for link in ["/nms/", "/nms/devices", "/nms/devices/6ba7b810", "/devices", "/nms/index.html"]
+        for link in
+            ["/nms/", "/nms/devices", "/nms/devices/6ba7b810", "/devices", "/nms/index.html"]
         {
             assert_eq!(find(link), Found::Page, "{link}");
         }
-        for missing in ["/nms/assets/gone-12345678.js", "/favicon.xyz", "/nms/../x.js", "/.env"] {
+        for missing in [
+            "/nms/assets/gone-12345678.js",
+            "/favicon.xyz",
+            "/nms/../x.js",
+            "/nms/assets/../../package.json",
+            "/.env",
+            "/nms//etc/host.conf",
+            "/nms//etc/passwd",
+        ] {
             assert_eq!(find(missing), Found::Nothing, "{missing}");
         }
     }

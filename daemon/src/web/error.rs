@@ -134,7 +134,7 @@ impl Error for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let causes = self.source.as_deref().map(|source| chain(source));
+        let causes = self.source.as_deref().map(chain);
         let body = ErrorBody {
             status_code: self.status.as_u16(),
             error: self.error,

@@ -10,9 +10,10 @@ use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::StatusCode;
 use http::header::{HeaderMap, USER_AGENT};
 use http::request::Parts;
-use http::StatusCode;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -43,8 +44,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 fn unreadable(error: axum::Error) -> ApiError {
-    let too_long =
-        error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+    let too_long = error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
     if too_long {
         let message = format!("The request's body is longer than {} KiB.", BODY_BYTES / 1024);
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message);

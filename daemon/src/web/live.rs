@@ -136,7 +136,8 @@ struct Live {
     sequence: u64,
     pending: Pending,
     watched: HashMap<Uuid, Rates>,
-    _watching: Option<WatchGuard>,
+    /// While it lives, the watched devices report every two seconds.
+    watching: Option<WatchGuard>,
     heard: bool,
 }
 
@@ -188,10 +189,38 @@ impl Pending {
     }
 }
 
-fn every(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+/// What is due from time to time.
+struct Clocks {
+    flush: Interval,
+    summary: Interval,
+    ping: Interval,
+}
+
+/// What is due now.
+enum Tick {
+    Flush,
+    Summary,
+    Ping,
+}
+
+impl Clocks {
+    fn start() -> Self {
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        Self { flush: every(FLUSH), summary: every(SUMMARY), ping: every(PING) }
+    }
+
+    /// Safe to cancel.
+    async fn next(&mut self) -> Tick {
+        tokio::select! {
+            _ = self.flush.tick() => Tick::Flush,
+            _ = self.summary.tick() => Tick::Summary,
+            _ = self.ping.tick() => Tick::Ping,
+        }
+    }
 }
 
 impl Live {
@@ -203,7 +232,7 @@ impl Live {
             sequence: 0,
             pending: Pending::default(),
             watched: HashMap::new(),
-            _watching: None,
+            watching: None,
             heard: true,
         }
     }
@@ -212,34 +241,33 @@ impl Live {
         let server_time = Time(self.web.rooms.clock.now());
         let hello = json(&Frame::Hello { sequence: self.sequence, server_time });
         let mut told = hold.send(socket, hello).await;
-        let (mut flush, mut summary, mut ping) = (every(FLUSH), every(SUMMARY), every(PING));
+        let mut clocks = Clocks::start();
         while told.is_ok() {
-            told = tokio::select! {
+            let next = tokio::select! {
                 why = hold.ends() => Err(why),
-                frame = socket.recv() => self.hear(frame),
-                change = self.changes.recv() => {
-                    let frame = self.note(change);
-                    hold.send(socket, frame).await
-                }
-                entry = self.log.recv() => {
-                    let frame = self.note_log(entry);
-                    hold.send(socket, frame).await
-                }
-                _ = flush.tick() => {
-                    let frames = self.flush().await;
-                    hold.send(socket, frames).await
-                }
-                _ = summary.tick() => {
-                    let frame = self.summary().await;
-                    hold.send(socket, frame).await
-                }
-                _ = ping.tick() => match std::mem::take(&mut self.heard) {
-                    true => hold.send(socket, [Message::Ping(bytes::Bytes::new())]).await,
-                    false => Err(Why::Gone),
-                },
+                frame = socket.recv() => self.hear(frame).map(|()| Vec::new()),
+                change = self.changes.recv() => Ok(self.note(change)),
+                entry = self.log.recv() => Ok(self.note_log(entry)),
+                tick = clocks.next() => self.at(tick).await,
+            };
+            told = match next {
+                Ok(frames) => hold.send(socket, frames).await,
+                Err(why) => Err(why),
             };
         }
         told.err().unwrap_or(Why::Done)
+    }
+
+    /// What is due at this time.
+    async fn at(&mut self, tick: Tick) -> Result<Vec<Message>, Why> {
+        match tick {
+            Tick::Flush => Ok(self.flush().await),
+            Tick::Summary => Ok(self.summary().await.into_iter().collect()),
+            Tick::Ping if std::mem::take(&mut self.heard) => {
+                Ok(vec![Message::Ping(bytes::Bytes::new())])
+            }
+            Tick::Ping => Err(Why::Gone),
+        }
     }
 
     fn hear(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Why> {
@@ -265,11 +293,11 @@ impl Live {
         }
         // The new guard first, so that a device that stays watched is not told to rest.
         let guard = (!ids.is_empty()).then(|| self.web.rooms.devices.watch(ids));
-        self._watching = guard;
+        self.watching = guard;
     }
 
     /// Remembers a change for the next flush; reports of watched devices go out at once.
-    fn note(&mut self, change: Result<Change, RecvError>) -> Option<Message> {
+    fn note(&mut self, change: Result<Change, RecvError>) -> Vec<Message> {
         match change {
             Ok(Change::Device(id)) => self.pending.device(id),
             Ok(Change::DeviceRemoved(id)) => self.pending.device_removed(id),
@@ -281,27 +309,28 @@ impl Live {
                 self.pending.removed_sites.push(id);
             }
             Ok(Change::Status(id, status)) => {
-                let rates = self.watched.get_mut(&id)?;
-                return json(&Frame::Status { id, status: rates.view(&status) });
+                let rates = self.watched.get_mut(&id);
+                let view = rates.map(|rates| rates.view(&status));
+                return view
+                    .and_then(|status| json(&Frame::Status { id, status }))
+                    .into_iter()
+                    .collect();
             }
             Err(RecvError::Lagged(_) | RecvError::Closed) => self.pending.missed = true,
         }
-        None
+        Vec::new()
     }
 
-    fn note_log(&mut self, entry: Result<Arc<Entry>, RecvError>) -> Option<Message> {
-        match entry {
-            Ok(entry) => json(&Frame::Log { log: LogView::new(&entry) }),
-            Err(_) => {
-                self.pending.missed = true;
-                None
-            }
-        }
+    fn note_log(&mut self, entry: Result<Arc<Entry>, RecvError>) -> Vec<Message> {
+        let Ok(entry) = entry else {
+            self.pending.missed = true;
+            return Vec::new();
+        };
+        json(&Frame::Log { log: LogView::new(&entry) }).into_iter().collect()
     }
 
     async fn flush(&mut self) -> Vec<Message> {
         if self.pending.gives_up(Instant::now()) {
-            self.sequence += 1;
             return json(&Frame::Resync).into_iter().collect();
         }
         let mut frames = Vec::new();
@@ -372,7 +401,9 @@ mod tests {
     async fn a_flush_is_bounded_and_the_rest_goes_next() {
         let mut pending = Pending::default();
         let ids: Vec<Uuid> = (0..PER_FLUSH + 7).map(|_| Uuid::new_v4()).collect();
-        ids.iter().for_each(|id| pending.device(*id));
+        for id in &ids {
+            pending.device(*id);
+        }
         assert!(!pending.gives_up(Instant::now()));
         assert_eq!(pending.next_devices(), ids[..PER_FLUSH]);
         assert_eq!(pending.next_devices(), ids[PER_FLUSH..]);
@@ -382,7 +413,9 @@ mod tests {
     async fn a_storm_ends_in_one_resync_and_not_in_one_a_second() {
         let mut pending = Pending::default();
         let storm = |pending: &mut Pending| {
-            (0..=BEHIND).for_each(|_| pending.device(Uuid::new_v4()));
+            for _ in 0..=BEHIND {
+                pending.device(Uuid::new_v4());
+            }
         };
         storm(&mut pending);
         assert!(pending.gives_up(Instant::now()));

@@ -59,13 +59,16 @@ pub(super) struct LogPage {
 
 /// How many entries match, by level.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
 #[schema(as = LogAggregation)]
 struct Aggregation {
-    all_count: usize,
-    info_count: usize,
-    warning_count: usize,
-    error_count: usize,
+    #[serde(rename = "allCount")]
+    all: usize,
+    #[serde(rename = "infoCount")]
+    info: usize,
+    #[serde(rename = "warningCount")]
+    warning: usize,
+    #[serde(rename = "errorCount")]
+    error: usize,
 }
 
 /// An entry of the log.
@@ -179,11 +182,6 @@ fn moment(milliseconds: i64) -> Result<Timestamp, ApiError> {
 
 impl From<LevelCounts> for Aggregation {
     fn from(counts: LevelCounts) -> Self {
-        Self {
-            all_count: counts.all(),
-            info_count: counts.info,
-            warning_count: counts.warning,
-            error_count: counts.error,
-        }
+        Self { all: counts.all(), info: counts.info, warning: counts.warning, error: counts.error }
     }
 }

@@ -9,6 +9,7 @@
 
 mod access;
 mod assets;
+mod device_actions;
 mod device_view;
 mod devices;
 mod error;

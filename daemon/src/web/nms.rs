@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,7 +15,8 @@ use crate::devices::Devices;
 
 /// What this is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Version {
+#[schema(as = Version)]
+pub(super) struct Release {
     /// The release.
     #[schema(value_type = String)]
     version: &'static str,
@@ -101,7 +102,7 @@ impl SummaryExtra {
             devices_unauthorized: counts.unauthorized,
             sites: rooms.devices.sites().list().await.map_err(ApiError::internal)?.len(),
             sessions: counts.sessions,
-            memory_bytes: meter.memory(),
+            memory_bytes: Meter::memory(),
             cpu_percent: meter.cpu(),
             store_bytes: rooms.store.bytes(),
             uptime: meter.uptime(),
@@ -119,13 +120,14 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 )]
 pub(super) async fn connection(
     State(devices): State<Devices>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<String>, ApiError> {
     let keys = devices.keys();
     if keys.host().is_none() {
         // The power went between the first account and its host name: the name under which an
         // admin comes in is as good.
-        keys.set_host(setup::host_of(&headers)?).await.map_err(ApiError::internal)?;
+        keys.set_host(setup::host_of(&uri, &headers)?).await.map_err(ApiError::internal)?;
     }
     let key = keys.device_key().map_err(ApiError::internal)?;
     Ok(Json(key.to_string()))
@@ -134,11 +136,11 @@ pub(super) async fn connection(
 /// What this appliance runs.
 #[utoipa::path(
     get, path = "/nms/api/v2.1/nms/version", tag = "nms",
-    responses((status = 200, description = "The release", body = Version))
+    responses((status = 200, description = "The release", body = Release))
 )]
-pub(super) async fn version(State(rooms): State<Rooms>) -> Json<Version> {
+pub(super) async fn version(State(rooms): State<Rooms>) -> Json<Release> {
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    Json(Version { version: VERSION, deployment: "aerie", build, time: Time(rooms.clock.now()) })
+    Json(Release { version: VERSION, deployment: "aerie", build, time: Time(rooms.clock.now()) })
 }
 
 /// Extends the login.

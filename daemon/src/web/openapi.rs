@@ -13,7 +13,10 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
-use super::{devices, health, live, logs, nms, setup, shell, sites, statistics, tickets, user};
+use super::{
+    device_actions, devices, health, live, logs, nms, setup, shell, sites, statistics, tickets,
+    user,
+};
 
 /// The scheme's name in the document.
 const TOKEN: &str = "token";
@@ -26,21 +29,50 @@ const TOKEN: &str = "token";
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        setup::state, setup::set_up,
-        user::login, user::logout, user::read, user::change, user::check_session, user::step_up,
-        nms::connection, nms::version, nms::summary, nms::keep_alive,
-        devices::list, devices::read, devices::detail, devices::interfaces, statistics::read,
-        devices::authorize_many, devices::authorize, devices::confirm, devices::restart,
-        devices::restart_many, devices::locate_start, devices::locate_stop, devices::refresh,
-        devices::refresh_many, devices::settings, devices::change_settings, devices::delete,
-        devices::delete_many,
-        sites::list, sites::create, sites::read, sites::change, sites::delete,
-        logs::list, tickets::create, live::open, shell::open,
-        serve, health::healthz, health::metrics,
+        setup::state,
+        setup::set_up,
+        user::login,
+        user::logout,
+        user::read,
+        user::change,
+        user::check_session,
+        user::step_up,
+        nms::connection,
+        nms::version,
+        nms::summary,
+        nms::keep_alive,
+        devices::list,
+        devices::read,
+        devices::detail,
+        devices::interfaces,
+        statistics::read,
+        device_actions::authorize_many,
+        device_actions::authorize,
+        device_actions::confirm,
+        device_actions::restart,
+        device_actions::restart_many,
+        device_actions::locate_start,
+        device_actions::locate_stop,
+        device_actions::refresh,
+        device_actions::refresh_many,
+        devices::settings,
+        devices::change_settings,
+        device_actions::delete,
+        device_actions::delete_many,
+        sites::list,
+        sites::create,
+        sites::read,
+        sites::change,
+        sites::delete,
+        logs::list,
+        tickets::create,
+        live::open,
+        shell::open,
+        serve,
+        health::healthz,
+        health::metrics,
     ),
-    components(schemas(
-        live::Frame, live::Wish, shell::Hello, shell::Command, shell::Notice,
-    )),
+    components(schemas(live::Frame, live::Wish, shell::Hello, shell::Command, shell::Notice,))
 )]
 struct Document;
 
@@ -188,11 +220,14 @@ mod tests {
         for route in listed() {
             let method = route.method.as_str().to_lowercase();
             let operation = &value["paths"][route.path][&method];
-            let public = operation.get("security").is_some_and(|security| {
-                security.as_array().is_some_and(Vec::is_empty)
-            });
+            let public = operation
+                .get("security")
+                .is_some_and(|security| security.as_array().is_some_and(Vec::is_empty));
             assert_eq!(public, route.access == Access::Public, "{} {}", method, route.path);
-            assert_eq!(operation["responses"].get("401").is_some(), !public || route.path.ends_with("login"));
+            assert_eq!(
+                operation["responses"].get("401").is_some(),
+                !public || route.path.ends_with("login")
+            );
         }
     }
 }

@@ -16,7 +16,8 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, devices, health, live, logs, nms, openapi, setup, shell, sites, statistics, tickets, user,
+    Web, device_actions, devices, health, live, logs, nms, openapi, setup, shell, sites,
+    statistics, tickets, user,
 };
 
 /// The table.
@@ -41,21 +42,21 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
-        post("/nms/api/v2.1/devices/authorize", Admin, No, devices::authorize_many),
-        post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, devices::delete_many),
-        post("/nms/api/v2.1/devices/bulkrestart", Admin, No, devices::restart_many),
-        post("/nms/api/v2.1/devices/refresh", Admin, No, devices::refresh_many),
+        post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
+        post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, device_actions::delete_many),
+        post("/nms/api/v2.1/devices/bulkrestart", Admin, No, device_actions::restart_many),
+        post("/nms/api/v2.1/devices/refresh", Admin, No, device_actions::refresh_many),
         get("/nms/api/v2.1/devices/{id}", ReadOnly, No, devices::read),
-        delete("/nms/api/v2.1/devices/{id}", Admin, Yes, devices::delete),
+        delete("/nms/api/v2.1/devices/{id}", Admin, Yes, device_actions::delete),
         get("/nms/api/v2.1/devices/{id}/detail", ReadOnly, No, devices::detail),
         get("/nms/api/v2.1/devices/{id}/interfaces", ReadOnly, No, devices::interfaces),
         get("/nms/api/v2.1/devices/{id}/statistics", ReadOnly, No, statistics::read),
-        post("/nms/api/v2.1/devices/{id}/authorize", Admin, No, devices::authorize),
-        post("/nms/api/v2.1/devices/{id}/confirm", Admin, No, devices::confirm),
-        post("/nms/api/v2.1/devices/{id}/restart", Admin, No, devices::restart),
-        post("/nms/api/v2.1/devices/{id}/locate/start", Admin, No, devices::locate_start),
-        post("/nms/api/v2.1/devices/{id}/locate/stop", Admin, No, devices::locate_stop),
-        post("/nms/api/v2.1/devices/{id}/refresh", Admin, No, devices::refresh),
+        post("/nms/api/v2.1/devices/{id}/authorize", Admin, No, device_actions::authorize),
+        post("/nms/api/v2.1/devices/{id}/confirm", Admin, No, device_actions::confirm),
+        post("/nms/api/v2.1/devices/{id}/restart", Admin, No, device_actions::restart),
+        post("/nms/api/v2.1/devices/{id}/locate/start", Admin, No, device_actions::locate_start),
+        post("/nms/api/v2.1/devices/{id}/locate/stop", Admin, No, device_actions::locate_stop),
+        post("/nms/api/v2.1/devices/{id}/refresh", Admin, No, device_actions::refresh),
         get("/nms/api/v2.1/devices/{id}/system/unms", ReadOnly, No, devices::settings),
         put("/nms/api/v2.1/devices/{id}/system/unms", Admin, No, devices::change_settings),
         // Sites.

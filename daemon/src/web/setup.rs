@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::Json;
 use axum::extract::State;
-use http::HeaderMap;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::Authority;
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use super::extract::{JsonBody, Source};
 use super::user::token_header;
 use crate::accounts::{Accounts, NewAccount};
 use crate::devices::Devices;
+use crate::devices::events::{Event, Level};
 
 /// How far the set-up is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -123,7 +124,10 @@ pub(super) async fn set_up(
         timezone: wanted.user.timezone,
         country: country(&wanted.user.country)?,
     };
-    let (_, token) = accounts.set_up(&code, account, &password, &client).await?;
+    let (account, token) = accounts.set_up(&code, account, &password, &client).await?;
+    let message = format!("The appliance was set up by {}.", account.username);
+    let event = Event::quiet(Level::Info, "uisp-general", message).by(account.id).at_once();
+    devices.events().record(event);
     devices.keys().set_host(host).await.map_err(ApiError::internal)?;
     let key = devices.keys().device_key().map_err(ApiError::internal)?;
     let answer = SetupAnswer {
@@ -158,11 +162,11 @@ fn host(text: &str) -> Result<String, ApiError> {
     ))
 }
 
-/// The host that a request was sent to, without its port.
-pub(super) fn host_of(headers: &HeaderMap) -> Result<String, ApiError> {
-    let authority = headers.get(HOST).and_then(|value| value.to_str().ok());
-    let authority = authority.and_then(|text| text.parse::<Authority>().ok());
-    host(authority.as_ref().map_or("", Authority::host))
+/// The host that a request was sent to, without its port. HTTP/2 has it in the address.
+pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<String, ApiError> {
+    let header = headers.get(HOST).and_then(|value| value.to_str().ok());
+    let header = header.and_then(|text| text.parse::<Authority>().ok());
+    host(uri.authority().or(header.as_ref()).map_or("", Authority::host))
 }
 
 fn is_name(text: &str) -> bool {
@@ -205,8 +209,22 @@ mod tests {
         }
         let long = format!("{}.org", "a".repeat(64));
         for bad in [
-            "", ".", "a..b", "-a.org", "a-.org", "https://a.org", "a.org:8443", "a.org/x", "a b",
-            "0.0.0.0", "::", "256.1.1.1", "1.2.3", "a_b.org", "a.org.", &long,
+            "",
+            ".",
+            "a..b",
+            "-a.org",
+            "a-.org",
+            "https://a.org",
+            "a.org:8443",
+            "a.org/x",
+            "a b",
+            "0.0.0.0",
+            "::",
+            "256.1.1.1",
+            "1.2.3",
+            "a_b.org",
+            "a.org.",
+            &long,
         ] {
             assert!(host(bad).is_err(), "{bad:?}");
         }

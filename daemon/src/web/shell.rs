@@ -26,6 +26,7 @@ use super::views::sentence;
 use super::{Rooms, Web};
 use crate::accounts::Accounts;
 use crate::devices::Devices;
+use crate::devices::events::{Event, Level};
 use crate::devices::terminal::{Size, TerminalEvent, TerminalHandle};
 
 /// Lines and characters a line that a terminal may have.
@@ -125,9 +126,7 @@ async fn serve(web: Web, newcomer: Newcomer) -> (WebSocket, Why) {
     };
     let why = match take(&web.rooms.devices, &ticket, &hello) {
         Ok(terminal) => Shell::new(&web.rooms.devices, terminal).run(&mut socket, &mut hold).await,
-        Err(notice) => {
-            hold.send(&mut socket, json(&notice)).await.err().unwrap_or(Why::Done)
-        }
+        Err(notice) => hold.send(&mut socket, json(&notice)).await.err().unwrap_or(Why::Done),
     };
     if why == Why::LoginEnded {
         web.rooms.devices.end_terminals_of(&hold.login);
@@ -151,7 +150,19 @@ fn take(devices: &Devices, ticket: &Ticket, hello: &Hello) -> Result<TerminalHan
         return Err(refused("The ticket is for another device.".into()));
     }
     terminal.resize(size);
+    if hello.attach.is_none() {
+        tell(devices, device, ticket.account);
+    }
     Ok(terminal)
+}
+
+/// Writes to the owner's log that somebody works on a device.
+fn tell(devices: &Devices, device: Uuid, account: Uuid) {
+    let Some(device) = devices.device(device) else { return };
+    let name = device.display_name();
+    let message = format!("A terminal was opened on {name}.");
+    let event = Event::quiet(Level::Info, "device", message).about(device.id, name);
+    devices.events().record(event.by(account).at_once());
 }
 
 fn size(rows: u16, columns: u16) -> Option<Size> {
@@ -177,13 +188,14 @@ impl Shell {
 
     async fn run(mut self, socket: &mut WebSocket, hold: &mut Hold) -> Why {
         loop {
-            let went_on = match self.typed.pop_front() {
-                Some(piece) => self.write(socket, hold, piece).await,
-                None => tokio::select! {
+            let went_on = if let Some(piece) = self.typed.pop_front() {
+                self.write(socket, hold, piece).await
+            } else {
+                tokio::select! {
                     why = hold.ends() => Err(why),
                     event = self.terminal.next() => self.show(socket, hold, event).await,
                     frame = socket.recv() => self.hear(frame),
-                },
+                }
             };
             if let Err(why) = went_on {
                 return why;
@@ -208,7 +220,10 @@ impl Shell {
         loop {
             tokio::select! {
                 // Late: the program on the device takes no input before its output has gone.
-                written = writing.as_mut() => return Ok(written.unwrap_or(())),
+                written = writing.as_mut() => {
+                    drop(written);
+                    return Ok(());
+                }
                 why = hold.ends() => return Err(why),
                 frame = socket.recv() => hear(terminal, typed, frame)?,
             }
@@ -216,7 +231,7 @@ impl Shell {
     }
 
     async fn show(
-        &mut self,
+        &self,
         socket: &mut WebSocket,
         hold: &mut Hold,
         event: Option<TerminalEvent>,
@@ -248,11 +263,7 @@ impl Shell {
 }
 
 /// Takes in a frame of the browser: keystrokes are put in line, commands obeyed at once.
-fn hear(
-    terminal: &TerminalHandle,
-    typed: &mut VecDeque<Bytes>,
-    frame: Heard,
-) -> Result<(), Why> {
+fn hear(terminal: &TerminalHandle, typed: &mut VecDeque<Bytes>, frame: Heard) -> Result<(), Why> {
     match frame {
         Some(Ok(Message::Binary(mut bytes))) => {
             while !bytes.is_empty() {

@@ -184,7 +184,8 @@ impl Tallies {
         &self,
         devices: &Devices,
     ) -> Result<HashMap<Uuid, SiteIdentification>, ApiError> {
-        let atlas = Atlas { tallies: self.recent(devices).await, ..Atlas::uncounted(devices).await? };
+        let atlas =
+            Atlas { tallies: self.recent(devices).await, ..Atlas::uncounted(devices).await? };
         Ok(atlas.sites.iter().map(|site| (site.id, atlas.identification(site))).collect())
     }
 }
@@ -263,7 +264,9 @@ impl Atlas {
                 address: filled(&site.address),
                 note: filled(&site.note),
                 contact: contact(site),
-                location: site.location.map(|(latitude, longitude)| Location { longitude, latitude }),
+                location: site
+                    .location
+                    .map(|(latitude, longitude)| Location { longitude, latitude }),
                 device_count: tally.devices,
                 device_outage_count: tally.disconnected,
                 device_list_status: tally.status(),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -61,27 +61,48 @@ pub(super) struct SiteNameChange {
 /// What is said of a site.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct SiteDescriptionChange {
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    address: Option<Option<String>>,
-    #[serde(default, deserialize_with = "said")]
+    address: Said<String>,
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    note: Option<Option<String>>,
-    #[serde(default, deserialize_with = "said")]
+    note: Said<String>,
+    #[serde(default)]
     #[schema(value_type = Option<Contact>)]
-    contact: Option<Option<Contact>>,
-    #[serde(default, deserialize_with = "said")]
+    contact: Said<Contact>,
+    #[serde(default)]
     #[schema(value_type = Option<Location>)]
-    location: Option<Option<Location>>,
+    location: Said<Location>,
 }
 
 /// Tells null from a field that was left out.
-fn said<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Some)
+#[derive(Debug, Default)]
+enum Said<T> {
+    #[default]
+    Nothing,
+    Null,
+    This(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Said<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = Option::<T>::deserialize(deserializer)?;
+        Ok(said.map_or(Self::Null, Self::This))
+    }
+}
+
+impl<T> Said<T> {
+    /// What to write: null empties.
+    fn or_empty(self) -> Option<T>
+    where
+        T: Default,
+    {
+        match self {
+            Self::Nothing => None,
+            Self::Null => Some(T::default()),
+            Self::This(said) => Some(said),
+        }
+    }
 }
 
 /// All sites.
@@ -214,10 +235,14 @@ impl From<SiteChange> for sites::SiteChange {
         Self {
             name,
             parent: None,
-            address: description.address.map(Option::unwrap_or_default),
-            note: description.note.map(Option::unwrap_or_default),
-            contact: description.contact.map(|contact| contact.unwrap_or_default().into()),
-            location: description.location.map(|location| location.map(degrees)),
+            address: description.address.or_empty(),
+            note: description.note.or_empty(),
+            contact: description.contact.or_empty().map(Into::into),
+            location: match description.location {
+                Said::Nothing => None,
+                Said::Null => Some(None),
+                Said::This(location) => Some(Some(degrees(location))),
+            },
         }
     }
 }

@@ -319,11 +319,13 @@ pub(super) fn json(frame: &impl Serialize) -> Option<Message> {
     serde_json::to_string(frame).ok().map(|text| Message::Text(text.into()))
 }
 
-/// Says why, and gives the browser a moment to hear it: a reset would eat the close frame.
+/// Says why, and gives the browser a moment to hear it: a reset would eat the close frame. To a
+/// browser that closes by itself, reading on sends the answer that it waits for.
 async fn close(mut socket: WebSocket, why: Why) {
-    let Some(frame) = why.frame() else { return };
     let goodbye = async {
-        socket.send(Message::Close(Some(frame))).await.ok()?;
+        if let Some(frame) = why.frame() {
+            socket.send(Message::Close(Some(frame))).await.ok()?;
+        }
         while socket.recv().await?.is_ok() {}
         Some(())
     };
@@ -371,9 +373,12 @@ mod tests {
         assert!(is_same_origin(&headers(&[host])));
         assert!(is_same_origin(&headers(&[host, ("origin", "https://aerie.example:8443")])));
         assert!(is_same_origin(&headers(&[host, ("origin", "https://AERIE.example:8443")])));
-        for strange in
-            ["https://evil.example:8443", "https://aerie.example", "http://aerie.example:8443", "null"]
-        {
+        for strange in [
+            "https://evil.example:8443",
+            "https://aerie.example",
+            "http://aerie.example:8443",
+            "null",
+        ] {
             let headers = headers(&[host, ("origin", strange)]);
             assert!(!is_same_origin(&headers), "{strange:?}");
         }

@@ -126,10 +126,7 @@ impl From<history::Statistics> for DeviceStatistics {
         });
         Self {
             period: statistics.period,
-            interval: Interval {
-                start: statistics.interval.start,
-                end: statistics.interval.end,
-            },
+            interval: Interval { start: statistics.interval.start, end: statistics.interval.end },
             cpu: statistics.cpu.into(),
             ram: statistics.ram.into(),
             temperature: statistics.temperature.into(),

@@ -62,7 +62,7 @@ impl Rates {
     pub(super) fn view(&mut self, status: &Arc<Status>) -> StatusView {
         let before = self.before.replace(Arc::clone(status));
         let since = before.as_deref().and_then(|before| Since::new(before, status));
-        let [load1, load5, load15] = status.load;
+        let [one, five, fifteen] = status.load;
         let traffic = |interface: &Interface| {
             let counters = &interface.counters;
             let rate = |counter: fn(&Counters) -> u64| {
@@ -83,9 +83,9 @@ impl Rates {
             cpu: tenth(status.cpu_percent),
             ram: tenth(status.ram_percent()),
             uptime: status.uptime,
-            load1,
-            load5,
-            load15,
+            load1: one,
+            load5: five,
+            load15: fifteen,
             temperature: status.temperature.map(tenth),
             signal: status.signal(),
             interfaces: status.interfaces.iter().map(traffic).collect(),

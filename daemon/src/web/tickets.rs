@@ -66,6 +66,7 @@ pub(super) struct TicketAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) login: LoginId,
+    pub(super) account: Uuid,
     pub(super) route: Route,
     pub(super) device: Option<Uuid>,
 }
@@ -134,10 +135,12 @@ pub(super) async fn create(
         Route::Live => None,
         Route::Terminal => Some(terminal_device(&login, &clock, &devices, wanted.device_id)?),
     };
-    let ticket = Ticket { login: login.id, route: wanted.route, device };
-    let ticket = tickets.issue(ticket).map_err(ApiError::internal)?.ok_or_else(|| {
-        ApiError::throttled(LIFETIME).because("too many unused tickets")
-    })?;
+    let Login { id, account, .. } = login;
+    let ticket = Ticket { login: id, account, route: wanted.route, device };
+    let ticket = tickets
+        .issue(ticket)
+        .map_err(ApiError::internal)?
+        .ok_or_else(|| ApiError::throttled(LIFETIME).because("too many unused tickets"))?;
     let lifetime = SignedDuration::try_from(LIFETIME).unwrap_or_default();
     let expires_at = Time(clock.now() + lifetime);
     Ok((StatusCode::CREATED, Json(TicketAnswer { ticket, expires_at })))
@@ -162,7 +165,8 @@ mod tests {
     use super::*;
 
     fn ticket(login: u8) -> Ticket {
-        Ticket { login: LoginId::from([login; 32]), route: Route::Live, device: None }
+        let login = LoginId::from([login; 32]);
+        Ticket { login, account: Uuid::nil(), route: Route::Live, device: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,7 +186,7 @@ mod tests {
     async fn a_ticket_is_good_for_30_seconds() {
         let tickets = Tickets::default();
         let early = tickets.issue(ticket(1)).unwrap().unwrap();
-        tokio::time::advance(LIFETIME - Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(29_999)).await;
         assert!(tickets.redeem(&early, Route::Live).is_some());
         let late = tickets.issue(ticket(1)).unwrap().unwrap();
         tokio::time::advance(LIFETIME).await;

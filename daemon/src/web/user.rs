@@ -16,7 +16,11 @@ use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody, Source};
 use super::setup::already_configured;
 use super::views::{ActionResult, Time, filled, sentence};
-use crate::accounts::{Account, AccountChange, AccountError, Accounts, LoginToken, PasswordError, Role};
+use crate::accounts::{
+    Account, AccountChange, AccountError, Accounts, LoginToken, PasswordError, Role,
+};
+use crate::devices::Devices;
+use crate::devices::events::{Event, Level};
 
 /// The header that carries a new token.
 pub(super) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
@@ -50,6 +54,11 @@ pub(super) struct StepUpRequest {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct UserChange {
+    /// Cannot be changed: only the present one is taken.
+    username: Option<String>,
+    /// Cannot be changed here yet: refused.
+    #[schema(format = Password)]
+    new_password: Option<String>,
     email: Option<String>,
     first_name: Option<String>,
     last_name: Option<String>,
@@ -59,6 +68,7 @@ pub(super) struct UserChange {
 }
 
 /// An account.
+#[expect(clippy::struct_excessive_bools, reason = "the published API has them")]
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
@@ -177,20 +187,28 @@ type Answered = ([(HeaderName, HeaderValue); 1], Json<UserView>);
 )]
 pub(super) async fn login(
     State(accounts): State<Accounts>,
+    State(devices): State<Devices>,
     Source(client): Source,
     JsonBody(wanted): JsonBody<LoginRequest>,
 ) -> Result<Answered, ApiError> {
     let idle = wanted.session_timeout.as_ref().map_or(Ok(None), idle_time)?;
     let password = Zeroizing::new(wanted.password);
-    let (account, token) =
-        accounts.login(&wanted.username, &password, idle, &client).await.map_err(|error| {
-            match error {
-                AccountError::Wrong => ApiError::unauthorized(
-                    "The user name or the password is wrong. Check both and the caps lock key.",
-                ),
-                other => other.into(),
-            }
-        })?;
+    let begun = accounts.login(&wanted.username, &password, idle, &client).await;
+    let (account, token) = match begun {
+        Ok(begun) => begun,
+        Err(AccountError::Wrong) => {
+            // Not the name: whoever slips types a password there.
+            let message =
+                format!("A login from {} failed: wrong name or password.", client.address);
+            devices.events().record(Event::noisy(Level::Warning, "login", message));
+            return Err(ApiError::unauthorized(
+                "The user name or the password is wrong. Check both and the caps lock key.",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let message = format!("{} logged in from {}.", account.username, client.address);
+    devices.events().record(Event::quiet(Level::Info, "login", message).by(account.id));
     Ok((token_header(&token)?, Json(UserView::new(&account))))
 }
 
@@ -250,7 +268,15 @@ pub(super) async fn change(
     Caller(login): Caller,
     JsonBody(change): JsonBody<UserChange>,
 ) -> Result<Json<UserView>, ApiError> {
-    let preferences = change.preferences.map(preferences_text).transpose()?;
+    // Taking it without a word would leave somebody with a password that does not work.
+    if change.new_password.is_some() {
+        return Err(ApiError::bad_request("The password cannot be changed here yet."));
+    }
+    let before = accounts.account(login.account).await?;
+    if change.username.is_some_and(|name| name != before.username) {
+        return Err(ApiError::bad_request("The user name of an account cannot be changed."));
+    }
+    let preferences = change.preferences.as_ref().map(preferences_text).transpose()?;
     let change = AccountChange {
         email: change.email,
         first_name: change.first_name,
@@ -264,7 +290,7 @@ pub(super) async fn change(
 /// Bytes of an account's preferences as JSON.
 const PREFERENCES_BYTES: usize = 16 * 1024;
 
-fn preferences_text(preferences: Value) -> Result<String, ApiError> {
+fn preferences_text(preferences: &Value) -> Result<String, ApiError> {
     if !preferences.is_object() {
         return Err(ApiError::bad_request("The preferences must be a JSON object."));
     }
@@ -312,15 +338,13 @@ impl From<AccountError> for ApiError {
                 Self::bad_request("The password is wrong. Type it again.").named("PasswordWrong")
             }
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
-            AccountError::SetupCode => {
-                Self::forbidden(sentence(&error)).named("SetupCodeWrong")
-            }
+            AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),
             AccountError::Username | AccountError::Email => Self::bad_request(sentence(&error)),
             AccountError::Password(error) => error.into(),
-            AccountError::NoLogin => Self::unauthorized(
-                "Your login has ended or is not known. Log in again.",
-            ),
+            AccountError::NoLogin => {
+                Self::unauthorized("Your login has ended or is not known. Log in again.")
+            }
             AccountError::Store(_) | AccountError::Seal(_) => Self::internal(error),
         }
     }

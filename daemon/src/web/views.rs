@@ -68,8 +68,7 @@ impl Pagination {
 
 /// A MAC address as six pairs of hex digits; none where the device gave none.
 pub(super) fn mac_text(mac: [u8; 6]) -> Option<String> {
-    let [a, b, c, d, e, f] = mac;
-    (mac != [0; 6]).then(|| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"))
+    (mac != [0; 6]).then(|| mac.map(|byte| format!("{byte:02x}")).join(":"))
 }
 
 /// What a device said, if it said anything.

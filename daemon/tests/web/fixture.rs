@@ -1,0 +1,257 @@
+//! An appliance without its front door: all rooms up to the web, on a store in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aerie::accounts::Accounts;
+use aerie::clock::{Clock, ClockHand};
+use aerie::devices::connection_key::ConnectionKeys;
+use aerie::devices::events::Events;
+use aerie::devices::{Devices, Ground, Tuning};
+use aerie::edge::Accepting;
+use aerie::seal::Seal;
+use aerie::store::Store;
+use aerie::store::records::DeviceRecord;
+use aerie::store::tables::{ACCOUNT_NAMES, ACCOUNTS, DEVICE_KEYS, DEVICES};
+use aerie::supervisor::Supervisor;
+use aerie::web::{Rooms, StoreProbe, router};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// Where every call of the network API begins.
+pub(crate) const API: &str = "/nms/api/v2.1";
+/// The password of every account here.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// What the clock says at first.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+/// All rooms up to the web.
+pub(crate) struct Appliance {
+    pub(crate) router: Router,
+    pub(crate) devices: Devices,
+    pub(crate) clock: ClockHand,
+    store: Store,
+    data: TempDir,
+    _supervisor: Supervisor,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| {
+            panic!("{}: {:?}", self.status, String::from_utf8_lossy(&self.body))
+        })
+    }
+
+    /// Panics unless the status is this one; hands the body on.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        let shown = String::from_utf8_lossy(&self.body).into_owned();
+        assert_eq!(self.status.as_u16(), status, "{shown}");
+        self.json()
+    }
+
+    /// Panics unless it is a refusal of this kind, in the shape of all refusals.
+    pub(crate) fn refused(self, status: u16, error: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(body["statusCode"], status);
+        assert_eq!(body["error"], error);
+        let message = body["message"].as_str().expect("a message");
+        assert!(message.ends_with('.') && message.len() > 10, "no sentence: {message:?}");
+        assert_eq!(body.as_object().expect("an object").len(), 3);
+        body
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Appliance {
+    /// Nobody has set it up yet.
+    pub(crate) async fn new() -> Self {
+        Self::with_devices(&[]).await
+    }
+
+    /// Nobody has set it up yet, and yet it knows these devices.
+    pub(crate) async fn with_devices(records: &[(Uuid, DeviceRecord)]) -> Self {
+        let store = Store::memory().expect("a store");
+        for (id, record) in records.iter().cloned() {
+            store
+                .write(move |writer| {
+                    writer.put(DEVICE_KEYS, &record.public_key, &id)?;
+                    writer.put(DEVICES, &id, &record)
+                })
+                .await
+                .expect("a device");
+        }
+        let data = TempDir::new().expect("a folder");
+        let (clock, hand) = Clock::manual(NOW);
+        let supervisor = Supervisor::new();
+        let seal = Seal::open(data.path()).expect("a seal");
+        let accounts =
+            Accounts::start(store.clone(), &seal, clock.clone(), data.path(), &supervisor)
+                .await
+                .expect("accounts");
+        let keys = ConnectionKeys::load(&store, &seal).await.expect("keys");
+        let events = Events::load(store.clone(), clock.clone(), &supervisor).await.expect("a log");
+        let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
+        let devices =
+            Devices::start(ground, Tuning::default(), &supervisor).await.expect("devices");
+        let probed = store.clone();
+        let write = move || {
+            let store = probed.clone();
+            async move { store.probe().await.map_err(|error| error.to_string()) }
+        };
+        let router = router(Rooms {
+            accounts,
+            devices: devices.clone(),
+            clock,
+            accepting: Accepting::default(),
+            store: StoreProbe::new(write, || 4_096),
+            supervisor: supervisor.clone(),
+        });
+        Self { router, devices, clock: hand, store, data, _supervisor: supervisor }
+    }
+
+    pub(crate) fn setup_code(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("setup-code")).expect("the set-up code")
+    }
+
+    /// Makes the first account and returns its token.
+    pub(crate) async fn set_up(&self) -> String {
+        let answer = self.post("/nms/setup", None, setup_body(self.setup_code().trim())).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.json());
+        answer.header("x-auth-token").to_owned()
+    }
+
+    /// Makes an account that may only look, and returns its token. After the set-up.
+    pub(crate) async fn looker(&self) -> String {
+        self.store
+            .write(|writer| {
+                let (_, mut record) = writer.all(ACCOUNTS)?.remove(0);
+                record.role = "guest".to_owned();
+                record.username = "looker".to_owned();
+                record.email = "looker@example.net".to_owned();
+                let id = Uuid::from_u128(7);
+                writer.put(ACCOUNT_NAMES, "looker", &id)?;
+                writer.put(ACCOUNTS, &id, &record)
+            })
+            .await
+            .expect("an account");
+        self.log_in("looker").await
+    }
+
+    pub(crate) async fn log_in(&self, name: &str) -> String {
+        let body = json!({"username": name, "password": PASSWORD});
+        let answer = self.post("/user/login", None, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.json());
+        answer.header("x-auth-token").to_owned()
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, &format!("{API}{path}"), Some(token), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: Option<&str>, body: Value) -> Answer {
+        self.call(Method::POST, &format!("{API}{path}"), token, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(Method::PUT, &format!("{API}{path}"), Some(token), Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::DELETE, &format!("{API}{path}"), Some(token), None).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("x-auth-token", token);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 16 << 20).await.expect("a body").to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Puts the clock beyond the time in which a login counts as fresh.
+    pub(crate) fn grow_old(&self) {
+        self.clock.advance(Duration::from_secs(301));
+    }
+}
+
+/// The body that makes the first account.
+pub(crate) fn setup_body(code: &str) -> Value {
+    json!({
+        "setupCode": code,
+        "hostname": "aerie.example",
+        "useLetsEncrypt": false,
+        "eulaConfirmed": true,
+        "user": {
+            "username": "owner",
+            "email": "owner@example.net",
+            "timezone": "Europe/Vienna",
+            "country": "AT",
+            "password": PASSWORD,
+        },
+    })
+}
+
+/// An authorised device as the store keeps it.
+pub(crate) fn device(number: u8, site: Option<Uuid>) -> (Uuid, DeviceRecord) {
+    let text = |name: &str| format!("{name}-{number}");
+    let record = DeviceRecord {
+        public_key: [number; 32],
+        mac: [2, 0, 0, 0, 0, number],
+        alias: String::new(),
+        note: String::new(),
+        maintenance: false,
+        hostname: text("host"),
+        model: "x86".to_owned(),
+        vendor: "QEMU".to_owned(),
+        firmware_version: "Debian 12".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        serial_number: String::new(),
+        architecture: "x86_64".to_owned(),
+        addresses: vec![format!("192.0.2.{number}/24")],
+        role: if number.is_multiple_of(2) { "ap" } else { "router" }.to_owned(),
+        terminal_allowed: true,
+        site,
+        verified: true,
+        generation: [1; 4],
+        first_seen: NOW.as_millisecond() + i64::from(number),
+        last_seen: NOW.as_millisecond(),
+        authorized_at: NOW.as_millisecond(),
+        authorized_by: None,
+        refresh_until: None,
+    };
+    (Uuid::from_u128(u128::from(number)), record)
+}
+
+/// Shares an appliance between tasks.
+pub(crate) type Shared = Arc<Appliance>;

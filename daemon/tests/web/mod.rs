@@ -1,0 +1,10 @@
+//! The whole API against its router, on a store in memory.
+
+mod fixture;
+
+mod accounts;
+mod devices;
+mod gui;
+mod refusals;
+mod sites;
+mod sockets;
