@@ -3,7 +3,7 @@
 use crate::per_second;
 use aerie_protocol::inform::{Interface, Status, from_device};
 use aerie_protocol::noise::StaticKey;
-use aerie_tests::{Appliance, Owner, RawDevice, from_device as frame};
+use aerie_tests::{Appliance, Owner, RawDevice, from_device as frame, until};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,30 +25,39 @@ pub(crate) async fn status_messages(appliance: &mut Appliance, owner: &Owner) ->
         let id = owner.next_waiting().await;
         owner.authorise(&id, &site).await;
         device.enrolled().await;
-        sessions.push(device);
+        sessions.push((id, device));
     }
     let before = appliance.process().processor_time();
-    let until = Instant::now() + RUN;
+    let end = Instant::now() + RUN;
     let mut senders = JoinSet::new();
-    for device in sessions {
-        senders.spawn(send_until(device, until));
+    for (id, device) in sessions {
+        senders.spawn(send_until(id, device, end));
     }
-    let messages: u64 = senders.join_all().await.into_iter().sum();
+    let finished = senders.join_all().await;
+    // Sent is not taken in: each device's last report has to be on show.
+    for (id, last, _device) in &finished {
+        until("the last message is taken in", async || {
+            let device = owner.client.get(&format!("/devices/{id}")).await.expect(200).json();
+            (device["overview"]["uptime"] == *last).then_some(())
+        })
+        .await;
+    }
+    let messages = finished.iter().map(|(_, last, _)| last).sum();
     let spent = appliance.process().processor_time().saturating_sub(before);
     per_second(messages, spent)
 }
 
-async fn send_until(mut device: RawDevice, until: Instant) -> u64 {
+async fn send_until(id: String, mut device: RawDevice, end: Instant) -> (String, u64, RawDevice) {
     let mut sent = 0;
-    while Instant::now() < until {
+    while Instant::now() < end {
         let mut bytes = Vec::new();
         for _ in 0..TOGETHER {
-            bytes.extend_from_slice(&frame(&device.seal(status(sent))));
             sent += 1;
+            bytes.extend_from_slice(&frame(&device.seal(status(sent))));
         }
         device.wire.send_bytes(&bytes).await;
     }
-    sent
+    (id, sent, device)
 }
 
 /// What a small router says: four interfaces.

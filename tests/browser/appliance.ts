@@ -1,6 +1,7 @@
 // The real daemon on free ports with its own data, and real agents: what every browser test runs against.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { openSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
@@ -43,7 +44,15 @@ function ask(url: string, method = "GET", body?: unknown, token?: string): Promi
 export class Appliance {
   private agents: ChildProcess[] = [];
   private token: string | undefined;
-  private constructor(private folder: string, private daemon: ChildProcess, readonly url: string) {}
+  private readonly folder: string;
+  private readonly daemon: ChildProcess;
+  readonly url: string;
+
+  private constructor(folder: string, daemon: ChildProcess, url: string) {
+    this.folder = folder;
+    this.daemon = daemon;
+    this.url = url;
+  }
 
   static async start(): Promise<Appliance> {
     const folder = await mkdtemp(join(tmpdir(), "aerie-browser-"));
@@ -52,8 +61,8 @@ export class Appliance {
     const config = join(folder, "aerie.toml");
     const listen = 'listen = ["127.0.0.1:0"]';
     await writeFile(config, `data_dir = "${data}"\n[http]\n${listen}\n[https]\n${listen}\n`);
-    const log = await open(join(folder, "aerie.log"), "a");
-    const daemon = spawn(join(binaries, "aerie"), ["serve", "--config", config], { stdio: ["ignore", log.fd, log.fd] });
+    const log = openSync(join(folder, "aerie.log"), "a");
+    const daemon = spawn(join(binaries, "aerie"), ["serve", "--config", config], { stdio: ["ignore", log, log] });
     const url = await until("the daemon is healthy", async () => {
       const text = await readFile(join(data, "addresses.json"), "utf8");
       const port: string = JSON.parse(text).https[0].split(":").at(-1);
@@ -95,9 +104,9 @@ export class Appliance {
     await writeFile(join(home, "key"), key);
     const policy = `[terminal]\nmode = "shell"\nuser = "${userInfo().username}"\n[commands]\nrestart = false\n`;
     await writeFile(join(home, "policy.toml"), policy);
-    const log = await open(join(home, "agent.log"), "a");
+    const log = openSync(join(home, "agent.log"), "a");
     const state = ["--state", join(home, "state"), "--key-file", join(home, "key"), "--policy", join(home, "policy.toml")];
-    this.agents.push(spawn(join(binaries, "aerie-agent"), ["run", ...state], { stdio: ["ignore", log.fd, log.fd] }));
+    this.agents.push(spawn(join(binaries, "aerie-agent"), ["run", ...state], { stdio: ["ignore", log, log] }));
   }
 
   /** One enrolled device, without the GUI. Returns its id. */

@@ -90,6 +90,16 @@ impl Agent {
         std::fs::write(self.folder.path().join("key"), key).expect("a key file");
     }
 
+    /// Waits until it has stored the appliance it belongs to: from now on it comes by IK.
+    pub async fn enrols(&self) {
+        crate::until("the agent stores its enrolment", async || {
+            let file = std::fs::read_to_string(self.state().join("device.json")).ok()?;
+            let state: serde_json::Value = serde_json::from_str(&file).ok()?;
+            state["enrolment"].is_object().then_some(())
+        })
+        .await;
+    }
+
     /// Every file of its state: name to mode and bytes.
     pub fn state_bytes(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         let entries = std::fs::read_dir(self.state()).expect("a state folder");

@@ -1,8 +1,10 @@
 //! Very many at once: strangers, silent connections, slow ones. Memory stays bounded and an honest device gets in.
 
 use aerie_protocol::noise::StaticKey;
-use aerie_tests::{Agent, AgentOptions, Appliance, RawDevice, until};
+use aerie_tests::{Agent, AgentOptions, Appliance, Process, RawDevice, binary, id_of, until};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 const MIB: u64 = 1 << 20;
@@ -33,7 +35,7 @@ async fn d1_five_thousand_strangers_do_not_keep_an_honest_device_out() {
         let devices = owner.devices().await;
         let found =
             devices.iter().find(|device| device["identification"]["hostname"] == name.trim())?;
-        Some(aerie_tests::id_of(found))
+        Some(id_of(found))
     })
     .await;
     let site = owner.site("Hilltop").await;
@@ -59,4 +61,46 @@ async fn d1_a_thousand_connections_that_never_speak_keep_nobody_out() {
     let grown = appliance.process().resident_memory().saturating_sub(before);
     assert!(grown < 64 * MIB, "1,000 silent connections cost {} MiB", grown / MIB);
     drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_a_whole_network_comes_back_after_a_power_cut() {
+    const CROWD: u64 = 300;
+    let mut appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    let mut command = Command::new(binary("aerie-simulator"));
+    command.args([
+        "--key",
+        &owner.key,
+        "--devices",
+        &CROWD.to_string(),
+        "--rate",
+        "100",
+        "--spread",
+    ]);
+    let simulator =
+        Process::start("aerie-simulator", command, &appliance.folder().join("simulator.log"));
+    let last_line =
+        || -> Option<Value> { serde_json::from_str(simulator.printed().lines().last()?).ok() };
+
+    let site = owner.site("Hilltop").await;
+    until("every device is enrolled", async || {
+        let waiting = owner.client.get("/devices?authorized=false").await.expect(200).json();
+        let ids: Vec<String> = waiting.as_array()?.iter().map(id_of).collect();
+        if !ids.is_empty() {
+            let body = json!({"siteId": site, "deviceIds": ids});
+            owner.client.post("/devices/authorize", body).await;
+        }
+        (last_line()?["enrolled"] == CROWD).then_some(())
+    })
+    .await;
+
+    appliance.kill().await;
+    appliance.start_again().await;
+    until("every device is back", async || {
+        let summary = owner.client.get("/nms/summary").await.expect(200).json();
+        (summary["aerie"]["devicesActive"] == CROWD).then_some(())
+    })
+    .await;
+    assert_eq!(owner.devices().await.len() as u64, CROWD, "somebody came back as a stranger");
 }

@@ -119,6 +119,7 @@ async fn d2_an_enrolled_device_does_not_believe_another_appliance() {
     let owner = appliance.set_up().await;
     let mut agent = Agent::start(&with_flag(&owner.key, true));
     let id = owner.admit_one().await;
+    agent.enrols().await;
     agent.kill().await;
 
     let impostor = Impostor::with_leaked(&owner.key).await;
@@ -142,6 +143,7 @@ async fn d2_an_enrolled_device_gets_through_a_forged_certificate_unharmed() {
     let owner = appliance.set_up().await;
     let mut agent = Agent::start(&with_flag(&owner.key, true));
     let id = owner.admit_one().await;
+    agent.enrols().await;
     agent.kill().await;
     owner.sees_status(&id, "disconnected").await;
     // No flag any more: the pinned static key decides, an untrusted certificate is only an event.
@@ -160,6 +162,7 @@ async fn d2_a_recorded_message_1_has_no_effect() {
     let mut agent = Agent::start(&middle.key_through(&with_flag(&owner.key, true)));
     let id = owner.admit_one().await;
     // A second connect, so that the recording is of an enrolled device.
+    agent.enrols().await;
     agent.kill().await;
     owner.sees_status(&id, "disconnected").await;
     agent.start_again();
@@ -193,10 +196,7 @@ async fn d2_a_forged_forget_is_not_believed() {
     let middle = Interceptor::before(appliance.inform()).await;
     let agent = Agent::start(&middle.key_through(&with_flag(&owner.key, true)));
     let id = owner.admit_one().await;
-    until("the enrolment is stored", async || {
-        agent.state_bytes().values().any(|(_, bytes)| contains(bytes, b"appliance")).then_some(())
-    })
-    .await;
+    agent.enrols().await;
     let before = agent.state_bytes();
     let connections = middle.connections();
     let since = connected_since(&owner, &id).await;

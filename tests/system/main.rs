@@ -6,6 +6,7 @@
 mod accounts;
 mod crowd;
 mod d1_connect;
+mod d1_identity;
 mod d2_encryption;
 mod d2_hostile_frames;
 mod d3_terminal;

@@ -84,6 +84,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["web", "edge"]),
     ("tower_http", &["web"]),
     ("tracing_subscriber", &["main", "run"]),
+    ("unicode_normalization", &["accounts"]),
     ("utoipa", &["web"]),
 ];
 

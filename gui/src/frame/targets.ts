@@ -1,0 +1,71 @@
+import CircleHelp from '@lucide/svelte/icons/circle-question-mark';
+import Inbox from '@lucide/svelte/icons/inbox';
+import LogOut from '@lucide/svelte/icons/log-out';
+import MapPinPlus from '@lucide/svelte/icons/map-pin-plus';
+import Moon from '@lucide/svelte/icons/moon';
+import Plus from '@lucide/svelte/icons/plus';
+import Sun from '@lucide/svelte/icons/sun';
+import UserRound from '@lucide/svelte/icons/user-round';
+import { logOut } from '../api/account';
+import type { IconType } from '../components/icon';
+import type { Device, Site } from '../live/shapes';
+import { href, router } from '../router.svelte';
+import { theme } from '../theme.svelte';
+import { words } from '../words/frame';
+import { frame } from './frame.svelte';
+import { places } from './places';
+import type { Target } from './search';
+
+export interface Choice extends Target {
+  icon?: IconType;
+  /** A device's status, in place of an icon. */
+  status?: string;
+  run: () => void;
+}
+
+const go = (path: string, query?: Record<string, string>) => () => router.go(href(path, query));
+
+export function pages(): Choice[] {
+  return [
+    ...places.map((place) => ({ id: `page-${place.section}`, title: place.label, icon: place.icon, run: go(place.path) })),
+    { id: 'page-account', title: words.myAccount, icon: UserRound, also: ['password', 'e-mail', 'profile'], run: go('/settings/account') },
+  ];
+}
+
+/** What can be done from anywhere. A Read-Only account is not offered what it may not do. */
+export function actions(admin: boolean): Choice[] {
+  const forAdmins: Choice[] = [
+    { id: 'do-add-device', title: words.addDevice, icon: Plus, also: ['device key', 'new', 'qr'], run: go('/devices', { add: '1' }) },
+    { id: 'do-add-site', title: words.addSite, icon: MapPinPlus, also: ['new'], run: go('/sites', { add: '1' }) },
+  ];
+  return [
+    ...(admin ? forAdmins : []),
+    { id: 'do-quarantine', title: words.seeQuarantine, icon: Inbox, also: ['authorise', 'unauthorized', 'new'], run: go('/devices', { status: 'unauthorized' }) },
+    { id: 'do-dark', title: `${words.theme}: ${words.themeDark}`, icon: Moon, also: ['night'], run: () => theme.choose('dark') },
+    { id: 'do-light', title: `${words.theme}: ${words.themeLight}`, icon: Sun, also: ['day'], run: () => theme.choose('light') },
+    { id: 'do-help', title: words.help, icon: CircleHelp, also: ['keys'], run: () => (frame.helping = true) },
+    { id: 'do-log-out', title: words.logOut, icon: LogOut, also: ['sign out'], run: () => void logOut().catch(() => undefined) },
+  ];
+}
+
+export function deviceChoice(device: Device): Choice {
+  const { identification: id } = device;
+  return {
+    id: `device-${id.id}`,
+    title: id.displayName,
+    note: [id.site?.name, device.ipAddress?.split('/')[0]].filter(Boolean).join(' · '),
+    also: [id.mac, id.model, id.hostname, id.serialNumber, id.site?.name, ...device.ipAddressList],
+    status: device.overview.status,
+    run: go(`/devices/${id.id}`),
+  };
+}
+
+export function siteChoice(site: Site): Choice {
+  return {
+    id: `site-${site.id}`,
+    title: site.identification.name,
+    note: site.description.address ?? undefined,
+    also: [site.description.note],
+    run: go(`/sites/${site.id}`),
+  };
+}

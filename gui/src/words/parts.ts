@@ -1,0 +1,23 @@
+/** Words of the components themselves. */
+export const words = {
+  showPassword: 'Show password',
+  hidePassword: 'Hide password',
+  close: 'Close',
+  cancel: 'Cancel',
+  copy: 'Copy',
+  copied: 'Copied',
+  copyFailed: 'The browser would not copy. Select the text and copy it by hand.',
+  reveal: 'Reveal',
+  hide: 'Hide',
+  hidden: 'Hidden',
+  requestId: 'Request',
+  copyRequestId: 'Copy the request id',
+  retry: 'Try again',
+  typeToConfirm: (text: string) => `Type ${text} to confirm`,
+  notifications: 'Notifications',
+  openFullPage: 'Open the full page',
+  noMatch: 'Nothing matches',
+  loading: 'Loading',
+  never: 'Never',
+  unknown: 'Unknown',
+};

@@ -1,0 +1,28 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+import { shipping } from './build/shipping.ts';
+
+/** Where `make run` serves the daemon; `npm run dev` passes API and sockets on to it. */
+const DAEMON = process.env.AERIE_URL ?? 'https://localhost:8443';
+
+export default defineConfig({
+  base: '/nms/',
+  plugins: [svelte(), shipping()],
+  build: {
+    target: 'es2022',
+    outDir: 'dist',
+    assetsDir: 'assets',
+    // A data: font or icon would need a wider content security policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+  server: {
+    proxy: {
+      '/nms/api': { target: DAEMON, secure: false, changeOrigin: true },
+      '/nms/ws': { target: DAEMON, secure: false, ws: true, changeOrigin: true },
+      '/nms/shell': { target: DAEMON, secure: false, ws: true, changeOrigin: true },
+    },
+  },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});

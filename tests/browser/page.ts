@@ -1,0 +1,55 @@
+// What every browser test does besides its story: watch for faults, take pictures, ask axe.
+import { AxeBuilder } from "@axe-core/playwright";
+import { expect, test as base, type Page, type TestInfo } from "@playwright/test";
+import { join } from "node:path";
+import { account, Appliance } from "./appliance.ts";
+
+const pictures = join(import.meta.dirname, "pictures");
+const standards = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** A page that may not break its content security policy nor throw. */
+export const test = base.extend<{ page: Page }, { appliance: Appliance }>({
+  appliance: [
+    async ({}, use) => {
+      const appliance = await Appliance.start();
+      await use(appliance);
+      await appliance.stop();
+    },
+    { scope: "worker" },
+  ],
+  page: async ({ page }, use) => {
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(`thrown: ${error.message}`));
+    page.on("console", (line) => {
+      if (/Content.Security.Policy|Refused to/i.test(line.text())) faults.push(line.text());
+    });
+    await use(page);
+    expect(faults, "faults in the page").toEqual([]);
+  },
+});
+export { expect };
+
+/** Takes a picture and asks axe, in light and in dark. */
+export async function inspect(page: Page, info: TestInfo, name: string): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.screenshot({ path: join(pictures, `${info.project.name}-${name}-${colorScheme}.png`) });
+    const { violations } = await new AxeBuilder({ page }).withTags(standards).analyze();
+    const found = violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.slice(0, 5).map((node) => node.html) }));
+    expect.soft(found, `axe on ${name}, ${colorScheme}`).toEqual([]);
+  }
+}
+
+/** Opens a place of the GUI. */
+export async function visit(page: Page, appliance: Appliance, place: string): Promise<void> {
+  await page.goto(`${appliance.url}/nms${place}`);
+}
+
+export async function logIn(page: Page, appliance: Appliance): Promise<void> {
+  await visit(page, appliance, "/login");
+  await page.getByLabel("User name or e-mail").fill(account.name);
+  await page.getByLabel("Password", { exact: true }).fill(account.password);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page).not.toHaveURL(/login/);
+}

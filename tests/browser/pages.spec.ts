@@ -1,0 +1,35 @@
+// Every page with something on it: axe in both themes, a picture, and nothing wider than the screen.
+import { expect, inspect, logIn, test, visit } from "./page.ts";
+
+test.describe.configure({ mode: "serial" });
+
+let device = "";
+test.beforeAll(async ({ appliance }) => {
+  await appliance.setUp();
+  device = await appliance.enrolDevice();
+});
+
+const places = [
+  ["dashboard", "/dashboard"],
+  ["logs", "/logs"],
+  ["settings", "/settings"],
+  ["not-found", "/no-such-page"],
+] as const;
+
+test("the login page", async ({ page, appliance }, info) => {
+  await visit(page, appliance, "/login");
+  await expect(page.getByRole("button", { name: "Log in" })).toBeVisible();
+  await inspect(page, info, "login");
+});
+
+for (const [name, place] of places) {
+  test(`the page ${place}`, async ({ page, appliance }, info) => {
+    await logIn(page, appliance);
+    await visit(page, appliance, place.replace("{device}", device));
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+    await inspect(page, info, name);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
+  });
+}
