@@ -102,7 +102,10 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// Builds the rooms in order.
-async fn open(config: &Config, supervisor: &Supervisor) -> Result<(Edge, StoreFile), Box<dyn Error>> {
+async fn open(
+    config: &Config,
+    supervisor: &Supervisor,
+) -> Result<(Edge, StoreFile), Box<dyn Error>> {
     let data_dir = &config.data_dir;
     let listeners = Listeners::bind(config)?;
     let clock = Clock::system();

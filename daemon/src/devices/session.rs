@@ -381,7 +381,7 @@ mod tests {
     /// session held twice, shows here first.
     #[test]
     fn the_future_of_a_session_is_hardly_larger_than_the_session() {
-        type Stream = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+        type Stream = tokio::net::TcpStream;
         fn size<'a, F: Future>(_: impl FnOnce(&'a mut Session<Stream>) -> F) -> usize {
             size_of::<F>()
         }

@@ -5,6 +5,7 @@
 //! not acknowledged is kept, so that a socket that broke finds its output again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -234,6 +235,8 @@ impl Shared {
 pub struct TerminalHandle {
     shared: Arc<Shared>,
     attachment: u32,
+    /// The end has been told.
+    over: AtomicBool,
 }
 
 impl TerminalHandle {
@@ -249,7 +252,7 @@ impl TerminalHandle {
         drop(state);
         // Wakes a browser that had it before, so that it sees that it has not any more.
         shared.output_ready.notify_one();
-        Self { shared, attachment }
+        Self { shared, attachment, over: AtomicBool::new(false) }
     }
 
     /// By which the same login finds it again.
@@ -264,7 +267,7 @@ impl TerminalHandle {
 
     /// The next thing to show; `None` after the end, or when another browser has taken over.
     /// Safe to cancel.
-    pub async fn next(&mut self) -> Option<TerminalEvent> {
+    pub async fn next(&self) -> Option<TerminalEvent> {
         loop {
             match self.try_next() {
                 Next::Event(event) => return Some(event),
@@ -274,7 +277,10 @@ impl TerminalHandle {
         }
     }
 
-    fn try_next(&mut self) -> Next {
+    fn try_next(&self) -> Next {
+        if self.over.load(Ordering::Acquire) {
+            return Next::Over;
+        }
         let mut state = self.shared.lock();
         if state.attachment != self.attachment {
             drop(state);
@@ -296,7 +302,7 @@ impl TerminalHandle {
         }
         if let Phase::Closed { exit_status, message } = state.phase.clone() {
             // Told once: the next browser would find nothing to attach to.
-            self.attachment = 0;
+            self.over.store(true, Ordering::Release);
             return Next::Event(TerminalEvent::Closed { exit_status, message });
         }
         Next::Wait
@@ -393,7 +399,7 @@ enum Next {
 impl Drop for TerminalHandle {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if state.attachment == self.attachment || self.attachment == 0 {
+        if state.attachment == self.attachment {
             state.detached_at = Some(Instant::now());
         }
     }

@@ -704,7 +704,7 @@ async fn open(
     id: Uuid,
 ) -> (super::terminal::TerminalHandle, u32) {
     use aerie_protocol::inform::TerminalOpened;
-    let mut handle = room.devices.open_terminal(id, login(1), SIZE).unwrap();
+    let handle = room.devices.open_terminal(id, login(1), SIZE).unwrap();
     let channel = match device.hear().await {
         Some(from_appliance::Body::TerminalOpen(open)) => {
             assert_eq!((open.rows, open.columns, open.credit), (24, 80, 64 * 1024));
@@ -726,7 +726,7 @@ fn data(channel: u32, data: &[u8]) -> from_device::Body {
 async fn d3_a_terminal_echoes_within_the_credit_of_both_sides() {
     let room = room().await;
     let (mut device, id) = room.enrolled(&key()).await;
-    let (mut handle, channel) = open(&room, &mut device, id).await;
+    let (handle, channel) = open(&room, &mut device, id).await;
     device.say(data(channel, b"login: ")).await;
     assert_eq!(handle.next().await, Some(TerminalEvent::Output(Bytes::from_static(b"login: "))));
     // Ten bytes of credit: the rest waits for more.
@@ -752,7 +752,7 @@ async fn d3_a_terminal_echoes_within_the_credit_of_both_sides() {
 async fn d3_output_beyond_its_credit_ends_the_session() {
     let room = room().await;
     let (mut device, id) = room.enrolled(&key()).await;
-    let (mut handle, channel) = open(&room, &mut device, id).await;
+    let (handle, channel) = open(&room, &mut device, id).await;
     for _ in 0..2 {
         device.say(data(channel, &vec![b'y'; 32 * 1024])).await;
     }
@@ -773,7 +773,7 @@ async fn d3_output_beyond_its_credit_ends_the_session() {
 async fn d3_acknowledged_output_gives_the_device_new_credit() {
     let room = room().await;
     let (mut device, id) = room.enrolled(&key()).await;
-    let (mut handle, channel) = open(&room, &mut device, id).await;
+    let (handle, channel) = open(&room, &mut device, id).await;
     for round in 0..20 {
         device.say(data(channel, &[b'y'; 16 * 1024])).await;
         assert!(matches!(handle.next().await, Some(TerminalEvent::Output(_))), "{round}");
@@ -793,7 +793,7 @@ async fn d3_a_detached_terminal_waits_five_minutes_for_the_same_login_only() {
     let (mut device, id) = room.enrolled(&key()).await;
     // Not before: a paused clock runs ahead of the store's thread.
     tokio::time::pause();
-    let (mut handle, channel) = open(&room, &mut device, id).await;
+    let (handle, channel) = open(&room, &mut device, id).await;
     device.say(data(channel, b"before ")).await;
     assert!(matches!(handle.next().await, Some(TerminalEvent::Output(_))));
     let terminal = handle.id();
@@ -801,7 +801,7 @@ async fn d3_a_detached_terminal_waits_five_minutes_for_the_same_login_only() {
     device.say(data(channel, b"meanwhile")).await;
     let stranger = room.devices.attach_terminal(terminal, &login(2), 0);
     assert!(matches!(stranger, Err(TerminalError::Gone)));
-    let mut handle = room.devices.attach_terminal(terminal, &login(1), 7).unwrap();
+    let handle = room.devices.attach_terminal(terminal, &login(1), 7).unwrap();
     assert_eq!(handle.next().await, Some(TerminalEvent::Opened));
     assert_eq!(handle.next().await, Some(TerminalEvent::Output(Bytes::from_static(b"meanwhile"))));
     drop(handle);
@@ -830,7 +830,7 @@ async fn d3_a_detached_terminal_waits_five_minutes_for_the_same_login_only() {
 async fn d3_the_end_of_a_login_ends_its_terminals() {
     let room = room().await;
     let (mut device, id) = room.enrolled(&key()).await;
-    let (mut handle, channel) = open(&room, &mut device, id).await;
+    let (handle, channel) = open(&room, &mut device, id).await;
     room.devices.end_terminals_of(&login(2));
     device.say(data(channel, b"still here")).await;
     assert!(matches!(handle.next().await, Some(TerminalEvent::Output(_))));

@@ -63,7 +63,7 @@ impl StoreFile {
     pub async fn broken(mut self) {
         if self.0.wait_for(|state| *state == State::Broken).await.is_err() {
             // Closed before it broke.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

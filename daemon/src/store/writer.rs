@@ -113,7 +113,9 @@ fn run(database: &Database, jobs: &Receiver<Box<dyn Job>>, state: &watch::Sender
             // The store itself failed; nothing was acknowledged. Each hears its own reason.
             Err(error) => {
                 tracing::error!(%error, cause = error.source(), "a transaction failed");
-                group.into_iter().for_each(|job| alone(database, job));
+                for job in group {
+                    alone(database, job);
+                }
                 if is_broken(database) {
                     state.send_replace(State::Broken);
                 }

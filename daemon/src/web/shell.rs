@@ -6,16 +6,13 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -36,8 +33,6 @@ const SIZES: std::ops::RangeInclusive<u16> = 1..=1_000;
 const PIECE: usize = 1024;
 /// Pieces of input that may wait: 1 MiB.
 const PIECES: usize = 1024;
-/// How long a device may have no room for input before output is looked after again.
-const STALL: Duration = Duration::from_secs(10);
 
 /// The first frame of the terminal socket.
 #[derive(Deserialize, ToSchema)]
@@ -203,28 +198,23 @@ impl Shell {
         }
     }
 
-    /// Writes a piece of what was typed, after all output that is there. While the device has no
-    /// room for it, the browser is still heard: its acknowledgements may be what the device
-    /// waits for.
+    /// Writes a piece of what was typed. While the device has no room for it, both sides are still
+    /// heard: it may be waiting for the browser to acknowledge its output.
     async fn write(
         &mut self,
         socket: &mut WebSocket,
         hold: &mut Hold,
         piece: Bytes,
     ) -> Result<(), Why> {
-        while let Some(event) = self.terminal.next().now_or_never() {
-            self.show(socket, hold, event).await?;
-        }
-        let Self { terminal, typed, .. } = self;
-        let mut writing = pin!(timeout(STALL, terminal.write(piece)));
+        let Self { terminal, typed, device_name } = self;
+        let mut writing = pin!(terminal.write(piece));
         loop {
             tokio::select! {
-                // Late: the program on the device takes no input before its output has gone.
-                written = writing.as_mut() => {
-                    drop(written);
-                    return Ok(());
-                }
+                () = writing.as_mut() => return Ok(()),
                 why = hold.ends() => return Err(why),
+                event = terminal.next() => {
+                    show(terminal, device_name, socket, hold, event).await?;
+                }
                 frame = socket.recv() => hear(terminal, typed, frame)?,
             }
         }
@@ -236,29 +226,36 @@ impl Shell {
         hold: &mut Hold,
         event: Option<TerminalEvent>,
     ) -> Result<(), Why> {
-        match event {
-            Some(TerminalEvent::Output(output)) => {
-                hold.send(socket, [Message::Binary(output)]).await
-            }
-            Some(TerminalEvent::Opened) => {
-                let opened = Notice::Opened {
-                    terminal_id: self.terminal.id(),
-                    device_name: self.device_name.clone(),
-                };
-                hold.send(socket, json(&opened)).await
-            }
-            Some(TerminalEvent::Closed { exit_status, message }) => {
-                let closed = Notice::Closed { exit_status, message };
-                hold.send(socket, json(&closed)).await?;
-                Err(Why::Done)
-            }
-            // Another socket of this login has taken it up.
-            None => Err(Why::Done),
-        }
+        show(&self.terminal, &self.device_name, socket, hold, event).await
     }
 
     fn hear(&mut self, frame: Heard) -> Result<(), Why> {
         hear(&self.terminal, &mut self.typed, frame)
+    }
+}
+
+/// Passes on what the terminal tells.
+async fn show(
+    terminal: &TerminalHandle,
+    device_name: &str,
+    socket: &mut WebSocket,
+    hold: &mut Hold,
+    event: Option<TerminalEvent>,
+) -> Result<(), Why> {
+    match event {
+        Some(TerminalEvent::Output(output)) => hold.send(socket, [Message::Binary(output)]).await,
+        Some(TerminalEvent::Opened) => {
+            let opened =
+                Notice::Opened { terminal_id: terminal.id(), device_name: device_name.to_owned() };
+            hold.send(socket, json(&opened)).await
+        }
+        Some(TerminalEvent::Closed { exit_status, message }) => {
+            let closed = Notice::Closed { exit_status, message };
+            hold.send(socket, json(&closed)).await?;
+            Err(Why::Done)
+        }
+        // Another socket of this login has taken it up.
+        None => Err(Why::Done),
     }
 }
 
