@@ -10,6 +10,7 @@
 //!  ├ state     what the device remembers: its key pair, its device key, its appliance
 //!  └ host      what the agent asks of its machine; LinuxHost is the real one
 //! policy     what the device's own file allows
+//! separation two processes where the agent starts as root: see there
 //! ```
 //!
 //! The agent is generic over its [`host::Host`], so that a simulator runs this very code for
@@ -22,6 +23,7 @@ pub mod connect;
 pub mod host;
 mod link;
 pub mod policy;
+pub mod separation;
 pub mod session;
 pub mod state;
 pub mod terminal;

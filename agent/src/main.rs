@@ -1,26 +1,34 @@
 //! `aerie-agent`: arguments in, exit code out. What happens in between is the library's.
 
 use std::{
+    convert::Infallible,
     fmt,
     fs::File,
+    future::pending,
     io::{self, IsTerminal as _, Read, Write as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{ExitCode, ExitStatus},
 };
 
 use aerie_agent::{
     Agent,
     chain::Chain,
     connect::TlsDialer,
-    host::LinuxHost,
+    host::{LinuxHost, Privileges, Roots},
     policy::{Policy, PolicyError},
+    separation::{self, SeparationError},
     state::{Directory, Known, Offer, State, StateError},
     trust::{Trust, TrustError},
 };
 use aerie_protocol::key::{DeviceKey, KeyError, MAX_KEY_BYTES};
 use clap::{Args, Parser, Subcommand};
+use nix::unistd::geteuid;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use zeroize::Zeroizing;
@@ -50,6 +58,17 @@ enum Command {
         /// What this device allows [default: /etc/aerie-agent.toml, if it is there].
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
+        /// Started as root: the account for what touches the network [default: aerie-agent, if
+        /// there is one, else nobody].
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
+    /// What `run` starts as another account when it was started as root.
+    #[command(hide = true)]
+    Worker {
+        /// What the current directory is called.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
     },
     /// Forget the appliance this device belongs to; use another key at the next connect.
     Adopt {
@@ -92,6 +111,12 @@ enum Failure {
     State(#[source] StateError),
     #[error("no outer connection can be made")]
     Trust(#[source] TrustError),
+    #[error("--user works for root only: leave it out, or start the agent as root")]
+    UserWithoutRoot,
+    #[error(transparent)]
+    Separation(SeparationError),
+    #[error("the unprivileged process ended: {0}")]
+    Worker(ExitStatus),
     #[error("cannot start")]
     Start(#[source] io::Error),
 }
@@ -103,8 +128,19 @@ impl Failure {
             | Self::Key(_)
             | Self::KeyFile { .. }
             | Self::NoKey
-            | Self::Trust(_) => EXIT_CONFIG,
-            Self::State(_) | Self::Start(_) => EXIT_FAILURE,
+            | Self::Trust(_)
+            | Self::UserWithoutRoot
+            | Self::Separation(
+                SeparationError::NoAccount { .. }
+                | SeparationError::NoUsualAccount
+                | SeparationError::Root { .. }
+                | SeparationError::NotAWorker,
+            ) => EXIT_CONFIG,
+            // What was wrong there is wrong here.
+            Self::Worker(status) => {
+                status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(EXIT_FAILURE)
+            }
+            Self::State(_) | Self::Separation(_) | Self::Start(_) => EXIT_FAILURE,
         }
     }
 }
@@ -119,7 +155,8 @@ fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .init();
     let done = match arguments.command {
-        Command::Run { state, key, policy } => run(state, &key, policy.as_deref()),
+        Command::Run { state, key, policy, user } => run(state, &key, policy.as_deref(), user),
+        Command::Worker { state } => worker(&state),
         Command::Adopt { state, key } => adopt(state, &key),
         Command::Status { state } => status(state),
     };
@@ -133,41 +170,99 @@ fn main() -> ExitCode {
 }
 
 /// Everything that can be wrong is found before the first packet.
-fn run(state: PathBuf, key: &KeyArguments, policy: Option<&Path>) -> Result<(), Failure> {
+fn run(
+    state: PathBuf,
+    key: &KeyArguments,
+    policy: Option<&Path>,
+    user: Option<String>,
+) -> Result<(), Failure> {
     let policy = policy.map_or_else(Policy::load_default, Policy::load).map_err(Failure::Policy)?;
     let key = key.read()?;
-    // One thread is plenty for one device.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Start)?;
+    if geteuid().is_root() {
+        return as_root(separation::Setup { state, policy, key, user });
+    }
+    if user.is_some() {
+        return Err(Failure::UserWithoutRoot);
+    }
     let directory = Directory::prepare(&state).map_err(Failure::State)?;
     let running = directory.claim().map_err(Failure::State)?;
-    let mut state = State::open(state).map_err(Failure::State)?;
-    let dialer = TlsDialer::new(Trust::system().map_err(Failure::Trust)?);
-    runtime.block_on(async move {
-        if let Some(key) = key
-            && state.offer(key).await.map_err(Failure::State)? == Offer::Enrolled
-        {
-            tracing::warn!(
-                "the key given is not used: this device belongs to an appliance already, and leaves it with `aerie-agent adopt` only"
-            );
-        }
-        if state.known().key.is_none() {
-            return Err(Failure::NoKey);
-        }
+    let state = State::open_in(directory).map_err(Failure::State)?;
+    runtime()?.block_on(async move {
         let stop = CancellationToken::new();
-        let mut agent = Agent::new(LinuxHost::new(policy), dialer, state);
-        let serving = agent.run(&stop);
-        let asked = until_asked_to_stop().map_err(Failure::Start)?;
-        let stopping = async {
-            asked.await;
-            stop.cancel();
-        };
-        tokio::join!(serving, stopping);
+        serve(LinuxHost::new(policy), state, key, &stop, pending()).await?;
         drop(running);
         Ok(())
     })
+}
+
+/// One thread is plenty for one device.
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)
+}
+
+/// Root's process: it keeps away from the network and serves the one that does not.
+fn as_root(setup: separation::Setup) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let stop = CancellationToken::new();
+        let asked = until_asked_to_stop().map_err(Failure::Start)?;
+        let ended = separation::start(setup, &stop);
+        let status = tokio::select! {
+            ended = ended => ended.map_err(Failure::Separation)?,
+            never = stopping(asked, &stop) => match never {},
+        };
+        if status.success() { Ok(()) } else { Err(Failure::Worker(status)) }
+    })
+}
+
+/// The other one: standard input is the socket to root's.
+fn worker(state: &Path) -> Result<(), Failure> {
+    separation::confine().map_err(Failure::Separation)?;
+    let socket = io::stdin().as_fd().try_clone_to_owned().map_err(Failure::Start)?;
+    runtime()?.block_on(async {
+        let (remote, link, given) = separation::join(socket).await.map_err(Failure::Separation)?;
+        let directory = Directory::current(state).prepared().map_err(Failure::State)?;
+        let state = State::open_in(directory).map_err(Failure::State)?;
+        let host =
+            LinuxHost::over(remote, Roots::default()).with_serial_number(given.serial_number);
+        let stop = CancellationToken::new();
+        let linked = async { Failure::Separation(link.run(&stop).await) };
+        serve(host, state, given.key, &stop, linked).await
+    })
+}
+
+/// Serves until asked to stop; says goodbye then. A `broken` host ends it at once.
+async fn serve<P: Privileges>(
+    host: LinuxHost<P>,
+    mut state: State,
+    key: Option<DeviceKey>,
+    stop: &CancellationToken,
+    broken: impl Future<Output = Failure>,
+) -> Result<(), Failure> {
+    let asked = until_asked_to_stop().map_err(Failure::Start)?;
+    let dialer = TlsDialer::new(Trust::system().map_err(Failure::Trust)?);
+    if let Some(key) = key
+        && state.offer(key).await.map_err(Failure::State)? == Offer::Enrolled
+    {
+        tracing::warn!(
+            "the key given is not used: this device belongs to an appliance already, and leaves it with `aerie-agent adopt` only"
+        );
+    }
+    if state.known().key.is_none() {
+        return Err(Failure::NoKey);
+    }
+    let mut agent = Agent::new(host, dialer, state);
+    tokio::select! {
+        () = agent.run(stop) => Ok(()),
+        failure = broken => Err(failure),
+        never = stopping(asked, stop) => match never {},
+    }
+}
+
+/// Passes the wish on; whoever serves comes to an end then.
+async fn stopping(asked: impl Future<Output = ()>, stop: &CancellationToken) -> Infallible {
+    asked.await;
+    stop.cancel();
+    pending().await
 }
 
 /// SIGTERM, or Ctrl-C of somebody who tries it out.
@@ -184,7 +279,8 @@ fn until_asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 
 fn adopt(state: PathBuf, key: &KeyArguments) -> Result<(), Failure> {
     let key = key.read()?.ok_or(Failure::NoKey)?;
-    let directory = Directory::prepare(state).map_err(Failure::State)?;
+    let directory =
+        Directory::as_its_owner(state).and_then(Directory::prepared).map_err(Failure::State)?;
     directory.load_or_create().map_err(Failure::State)?;
     let adopt = |known: &mut Known| {
         known.key = Some(key);
@@ -195,7 +291,8 @@ fn adopt(state: PathBuf, key: &KeyArguments) -> Result<(), Failure> {
 }
 
 fn status(state: PathBuf) -> Result<(), Failure> {
-    let directory = Directory::existing(state).map_err(Failure::State)?;
+    let directory =
+        Directory::as_its_owner(state).and_then(Directory::used).map_err(Failure::State)?;
     say(&Summary(directory.load().map_err(Failure::State)?))
 }
 

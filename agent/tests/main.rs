@@ -12,11 +12,15 @@ mod machine;
 #[cfg(test)]
 mod outer;
 #[cfg(test)]
+mod processes;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod pty;
 #[cfg(test)]
 mod rhythm;
+#[cfg(test)]
+mod separation;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use crate::appliance::Appliance;
 
 /// A TLS server on a free port of this machine.
-struct Server {
+pub(crate) struct Server {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     certificate_pem: String,
 }
 
 impl Server {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let certified = certificate();
         let key = certified.signing_key.serialize_der();
         Self::with_key(&certified, key).await
@@ -56,11 +56,11 @@ impl Server {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
 
-    async fn accept(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let (tcp, _) = self.listener.accept().await.unwrap();
         self.acceptor.accept(tcp).await
     }

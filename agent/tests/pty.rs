@@ -5,12 +5,12 @@ use std::{fs, path::Path, time::Duration};
 use aerie_agent::{
     host::{CommandError, Host as _, LinuxHost},
     policy::{Policy, TerminalPolicy},
-    terminal::{Exit, TerminalEvent, Terminals, WindowSize},
+    terminal::{Exit, Terminal, TerminalEvent, Terminals, WindowSize},
 };
 use nix::unistd::{User, geteuid};
 use tokio::time::timeout;
 
-const SIZE: WindowSize = WindowSize { rows: 24, columns: 80 };
+pub(crate) const SIZE: WindowSize = WindowSize { rows: 24, columns: 80 };
 /// Against a hanging test, not to wait for anything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -18,13 +18,13 @@ fn host(terminal: TerminalPolicy) -> LinuxHost {
     LinuxHost::new(Policy { terminal, ..Policy::default() })
 }
 
-fn own_shell() -> TerminalPolicy {
+pub(crate) fn own_shell() -> TerminalPolicy {
     TerminalPolicy::Shell { user: User::from_uid(geteuid()).unwrap().unwrap().name }
 }
 
 /// One terminal on channel 1, used as a person would.
-struct Line {
-    terminals: Terminals,
+pub(crate) struct Line {
+    pub(crate) terminals: Terminals,
     shown: String,
     /// Bytes of output so far.
     taken: usize,
@@ -33,7 +33,12 @@ struct Line {
 impl Line {
     /// A shell that is ready for input and has no prompt.
     async fn shell(credit: u32) -> Self {
-        let mut line = Self::open(own_shell(), credit).await;
+        Self::open(own_shell(), credit).await.plain().await
+    }
+
+    /// Any account's shell, once it is ready for input and has no prompt.
+    pub(crate) async fn plain(self) -> Self {
+        let mut line = self;
         // Any account's shell becomes the same plain one. The mark is split, so that the echo of
         // the keystrokes is not taken for the answer.
         line.keys("exec env PS1= /bin/sh\n");
@@ -43,18 +48,21 @@ impl Line {
     }
 
     async fn open(policy: TerminalPolicy, credit: u32) -> Self {
-        let terminal = host(policy).open_terminal(SIZE).await.unwrap();
+        Self::over(host(policy).open_terminal(SIZE).await.unwrap(), credit)
+    }
+
+    pub(crate) fn over(terminal: Terminal, credit: u32) -> Self {
         let mut terminals = Terminals::default();
         terminals.insert(1, terminal, credit).unwrap();
         Self { terminals, shown: String::new(), taken: 0 }
     }
 
-    fn keys(&mut self, text: &str) {
+    pub(crate) fn keys(&mut self, text: &str) {
         self.terminals.write(1, text.as_bytes()).unwrap();
     }
 
     /// What is shown up to and including `mark`.
-    async fn until(&mut self, mark: &str) -> String {
+    pub(crate) async fn until(&mut self, mark: &str) -> String {
         loop {
             if let Some(place) = self.shown.find(mark) {
                 let rest = self.shown.split_off(place + mark.len());
@@ -79,7 +87,7 @@ impl Line {
     }
 
     /// How the program ended; output on the way is dropped.
-    async fn exit(&mut self) -> Exit {
+    pub(crate) async fn exit(&mut self) -> Exit {
         loop {
             if let TerminalEvent::Closed { exit, .. } = self.next().await {
                 return exit;
@@ -88,7 +96,7 @@ impl Line {
     }
 
     /// The number of the process that runs the command, from the shell itself.
-    async fn number(&mut self, command: &str) -> String {
+    pub(crate) async fn number(&mut self, command: &str) -> String {
         self.keys(command);
         loop {
             self.until("<").await;
@@ -190,7 +198,7 @@ async fn a_process_left_in_the_background_does_not_hold_the_terminal_open() {
 }
 
 /// Waits until a process is no more, or nothing but a zombie of somebody else's.
-async fn gone(number: &str) {
+pub(crate) async fn gone(number: &str) {
     let stat = format!("/proc/{number}/stat");
     let ended = async {
         while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {

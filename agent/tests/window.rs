@@ -116,8 +116,9 @@ async fn more_keystrokes_than_granted_close_the_terminal_with_the_reason() {
     let mut line = Line::new().await;
     let _program = line.open(1, 1000).await;
     let beside = line.open(2, 1000).await;
-    // The simulated program reads nothing, and its line holds 64 KiB.
-    for _ in 0..9 {
+    // The simulated program reads nothing, its line holds 64 KiB, and 16 KiB wait before it: the
+    // eleventh is too much even if every one that went through was granted again at once.
+    for _ in 0..11 {
         line.write(1, &[b'k'; 8 * 1024]).await;
     }
     let mut bytes = 0;

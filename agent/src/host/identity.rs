@@ -23,15 +23,20 @@ pub(super) fn read(roots: &Roots, interfaces: &[Interface]) -> Hello {
         vendor,
         firmware_version: firmware_version(roots),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        serial_number: first_text(&[
-            roots.sys.join("class/dmi/id/product_serial"),
-            roots.sys.join("firmware/devicetree/base/serial-number"),
-        ]),
+        serial_number: serial_number(roots),
         architecture: architecture(),
         addresses: addresses(main, interfaces),
         role: role(roots).into(),
         ..Hello::default()
     }
+}
+
+/// What the maker wrote on the box; of a PC root alone can read it.
+pub(crate) fn serial_number(roots: &Roots) -> String {
+    first_text(&[
+        roots.sys.join("class/dmi/id/product_serial"),
+        roots.sys.join("firmware/devicetree/base/serial-number"),
+    ])
 }
 
 /// The interface of the default route; else the first that has a cable in and a MAC.

@@ -7,20 +7,14 @@ use std::{
 };
 
 use aerie_protocol::inform::{Hello, Interface, Status};
-use nix::unistd::{Uid, geteuid};
-use tokio::{
-    process::Command,
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use tokio::time::Instant;
 
 use super::{
     CommandError, Host,
     hardware::temperature_milli_celsius,
     identity, interfaces,
-    led::Blinking,
     load::{CpuMeter, Memory, load_centi, uptime_seconds},
-    pty,
+    privileges::{Direct, Privileges},
 };
 use crate::{
     policy::Policy,
@@ -54,19 +48,20 @@ impl Default for Roots {
     }
 }
 
-/// The machine this process runs on.
+/// The machine this process runs on. What it only reads it reads itself; what it does goes
+/// through its privileges.
 #[derive(Debug)]
-pub struct LinuxHost {
-    policy: Policy,
+pub struct LinuxHost<P = Direct> {
+    privileges: P,
     roots: Roots,
     cpu: CpuMeter,
     /// When the machine stops showing itself.
     locating: Option<Instant>,
-    /// Holds the light until then; empty otherwise.
-    light: JoinSet<()>,
+    /// Read by a process that may, where this one may not.
+    serial_number: Option<String>,
 }
 
-impl LinuxHost {
+impl LinuxHost<Direct> {
     /// This machine, under its own policy.
     pub fn new(policy: Policy) -> Self {
         Self::with_roots(policy, Roots::default())
@@ -74,35 +69,49 @@ impl LinuxHost {
 
     /// A machine whose `/proc`, `/sys` and `/etc` are elsewhere.
     pub fn with_roots(policy: Policy, roots: Roots) -> Self {
-        if let Err(reason) = pty::is_possible(&policy.terminal) {
-            tracing::info!(%reason, "this device opens no terminal");
-        }
-        Self { policy, roots, cpu: CpuMeter::default(), locating: None, light: JoinSet::new() }
+        Self::over(Direct::new(policy, roots.sys.clone()), roots)
+    }
+}
+
+impl<P: Privileges> LinuxHost<P> {
+    /// A machine on which something else has the privileges.
+    pub fn over(privileges: P, roots: Roots) -> Self {
+        Self { privileges, roots, cpu: CpuMeter::default(), locating: None, serial_number: None }
+    }
+
+    /// Says this serial number, if there is one: on most machines root alone can read it.
+    #[must_use]
+    pub fn with_serial_number(self, serial_number: String) -> Self {
+        let serial_number = Some(serial_number).filter(|number| !number.is_empty());
+        Self { serial_number, ..self }
     }
 
     fn proc(&self, file: &str) -> String {
         fs::read_to_string(self.roots.proc.join(file)).unwrap_or_default()
     }
-
-    async fn interfaces(&self) -> Vec<Interface> {
-        // Boxed: a netlink dump is a large future and a rare one.
-        Box::pin(interfaces::read(&self.roots)).await.unwrap_or_else(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, source, "no interfaces in this report");
-            Vec::new()
-        })
-    }
 }
 
-impl Host for LinuxHost {
+async fn every_interface(roots: &Roots) -> Vec<Interface> {
+    // Boxed: a netlink dump is a large future and a rare one.
+    Box::pin(interfaces::read(roots)).await.unwrap_or_else(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%error, source, "no interfaces in this report");
+        Vec::new()
+    })
+}
+
+impl<P: Privileges> Host for LinuxHost<P> {
     async fn identity(&mut self) -> Hello {
-        let mut hello = identity::read(&self.roots, &self.interfaces().await);
-        hello.terminal_allowed = pty::is_possible(&self.policy.terminal).is_ok();
+        let mut hello = identity::read(&self.roots, &every_interface(&self.roots).await);
+        hello.terminal_allowed = self.privileges.terminal_allowed();
+        if let Some(serial_number) = &self.serial_number {
+            hello.serial_number.clone_from(serial_number);
+        }
         hello
     }
 
     async fn status(&mut self) -> Status {
-        let interfaces = self.interfaces().await;
+        let interfaces = every_interface(&self.roots).await;
         let ticks = self.proc("stat");
         let memory = Memory::parse(&self.proc("meminfo"));
         let [one, five, fifteen] = load_centi(&self.proc("loadavg"));
@@ -121,46 +130,20 @@ impl Host for LinuxHost {
     }
 
     fn may_restart(&self) -> Result<(), CommandError> {
-        if !self.policy.commands.restart {
-            return Err(CommandError::NotAllowed("`restart = false` in [commands]"));
-        }
-        if geteuid() != Uid::from_raw(0) {
-            return Err(CommandError::NotAllowed("the agent does not run as root"));
-        }
-        Ok(())
+        self.privileges.may_restart()
     }
 
     async fn restart(&mut self) -> Result<Duration, CommandError> {
-        self.may_restart()?;
-        let systemd = Path::new("/run/systemd/system").is_dir();
-        let mut command = Command::new(if systemd { "systemctl" } else { "reboot" });
-        if systemd {
-            command.arg("reboot");
-        }
-        let failed = |reason: String| CommandError::Failed(format!("cannot restart: {reason}"));
-        let status = command.status().await.map_err(|error| failed(error.to_string()))?;
-        if status.success() { Ok(RESTART_TAKES) } else { Err(failed(status.to_string())) }
+        self.privileges.restart().await.map(|()| RESTART_TAKES)
     }
 
     async fn locate(&mut self, duration: Option<Duration>) -> Result<(), CommandError> {
-        if !self.policy.commands.locate {
-            return Err(CommandError::NotAllowed("`locate = false` in [commands]"));
-        }
-        // Waits until the former light is out, so that its restoring does not undo the new one.
-        self.light.shutdown().await;
+        self.privileges.locate(duration).await?;
         self.locating = duration.map(|duration| Instant::now() + duration);
-        let Some(until) = self.locating else { return Ok(()) };
-        tracing::warn!(?duration, "somebody looks for this device");
-        if let Some(blinking) = Blinking::start(&self.roots.sys) {
-            self.light.spawn(async move {
-                sleep_until(until).await;
-                drop(blinking);
-            });
-        }
         Ok(())
     }
 
     async fn open_terminal(&mut self, size: WindowSize) -> Result<Terminal, CommandError> {
-        pty::open(&self.policy.terminal, size)
+        self.privileges.open_terminal(size).await
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! [`Host`] is everything the agent asks of its machine and nothing about the appliance, so that
 //! a simulator puts thousands of invented devices behind the very same session code.
-//! [`LinuxHost`] is the real one.
+//! [`LinuxHost`] is the real one; what it does to the machine, apart from reading, goes through its
+//! [`Privileges`].
 
 mod account;
 mod hardware;
 mod identity;
 mod interfaces;
 mod led;
+pub(crate) mod line;
 mod linux;
 mod load;
-mod pty;
+pub(crate) mod privileges;
+pub(crate) mod pty;
 mod wireless;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -19,11 +22,18 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 use aerie_protocol::inform;
 use thiserror::Error;
 
-pub use self::linux::{LinuxHost, Roots};
+pub(crate) use self::identity::serial_number;
+pub use self::{
+    linux::{LinuxHost, Roots},
+    privileges::{Direct, Privileges},
+};
 use crate::{
     session::SessionEnd,
     terminal::{Terminal, WindowSize},
 };
+
+/// A light that blinks longer than this, in seconds, is a nuisance.
+pub(crate) const LONGEST_LOCATE: u32 = 3600;
 
 /// What the agent asks of the machine it runs on.
 pub trait Host: Send {

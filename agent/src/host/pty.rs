@@ -1,13 +1,12 @@
 //! A program on a real pseudo-terminal.
 
 use std::{
-    io,
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::process::ExitStatusExt as _,
     },
     path::Path,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll},
 };
 
@@ -16,34 +15,38 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::{Pid, Uid, fchown, geteuid, tcgetpgrp},
 };
-use pty_process::{OwnedWritePty, Size};
-use tokio::{
-    io::AsyncWrite,
-    process::{Child, Command},
-};
+use pty_process::Size;
+use tokio::process::{Child, Command};
 
-use super::{CommandError, account::Account};
+use super::{CommandError, account::Account, privileges::TERMINAL_OFF};
 use crate::{
     policy::TerminalPolicy,
-    terminal::{Exit, Keyboard, Program, Terminal, WindowSize},
+    terminal::{Exit, Program, WindowSize},
 };
 
 const LOGIN: [&str; 2] = ["/bin/login", "/usr/bin/login"];
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// A program that runs, and our end of the line it runs on.
+pub(crate) struct Opened {
+    /// Does not block.
+    pub(crate) line: OwnedFd,
+    pub(crate) program: PtyProgram,
+}
+
 /// Whether [`open`] has a chance here.
 pub(super) fn is_possible(policy: &TerminalPolicy) -> Result<(), CommandError> {
     match policy {
-        TerminalPolicy::Off => Err(CommandError::NotAllowed("`mode = \"off\"` in [terminal]")),
+        TerminalPolicy::Off => Err(CommandError::NotAllowed(TERMINAL_OFF)),
         TerminalPolicy::Login => login_program().map(drop),
         TerminalPolicy::Shell { user } => Account::find(user).map(drop),
     }
 }
 
 /// Opens a terminal with what the policy names.
-pub(super) fn open(policy: &TerminalPolicy, size: WindowSize) -> Result<Terminal, CommandError> {
+pub(super) fn open(policy: &TerminalPolicy, size: WindowSize) -> Result<Opened, CommandError> {
     match policy {
-        TerminalPolicy::Off => Err(CommandError::NotAllowed("`mode = \"off\"` in [terminal]")),
+        TerminalPolicy::Off => Err(CommandError::NotAllowed(TERMINAL_OFF)),
         TerminalPolicy::Login => start(bare(login_program()?), None, size),
         TerminalPolicy::Shell { user } => {
             let account = Account::find(user)?;
@@ -98,14 +101,16 @@ fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
+/// Why there is no terminal.
+pub(crate) fn failed(error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Failed(format!("cannot start a terminal: {error}"))
+}
+
 fn start(
     command: Command,
     owner: Option<&Account>,
     size: WindowSize,
-) -> Result<Terminal, CommandError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CommandError::Failed(format!("cannot start a terminal: {error}"))
-    };
+) -> Result<Opened, CommandError> {
     let (pty, pts) = pty_process::open().map_err(|error| failed(&error))?;
     pty.resize(Size::new(size.rows, size.columns)).map_err(|error| failed(&error))?;
     if let Some(account) = owner.filter(|account| account.change) {
@@ -115,41 +120,12 @@ fn start(
     }
     let line = pty.as_fd().try_clone_to_owned().map_err(|error| failed(&error))?;
     let child = pty_process::Command::from(command).spawn(pts).map_err(|error| failed(&error))?;
-    let (screen, keyboard) = pty.into_split();
-    Ok(Terminal {
-        screen: Box::new(screen),
-        keyboard: Box::new(PtyKeyboard(keyboard)),
-        program: Box::new(PtyProgram { child, line: Some(line), ended: None }),
-    })
+    let program = PtyProgram { child, line: Some(line), ended: None };
+    Ok(Opened { line: OwnedFd::from(pty), program })
 }
 
-struct PtyKeyboard(OwnedWritePty);
-
-impl Keyboard for PtyKeyboard {
-    fn resize(&self, size: WindowSize) -> io::Result<()> {
-        self.0.resize(Size::new(size.rows, size.columns)).map_err(io::Error::other)
-    }
-}
-
-impl AsyncWrite for PtyKeyboard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
-
-struct PtyProgram {
+/// What runs on the line: one child of this process, and the children that it has.
+pub(crate) struct PtyProgram {
     child: Child,
     /// Our end of the line, to ask who is in the foreground. Dropped with the hang-up: as long as
     /// any copy is open, the kernel does not hang up.

@@ -14,11 +14,8 @@ use tokio::{
 use super::{Flow, LONGEST_NAME, Session, SessionEnd, Standing};
 use crate::{
     chain::Chain,
-    host::{CommandError, Host},
+    host::{CommandError, Host, LONGEST_LOCATE},
 };
-
-/// A light that blinks longer than this is a nuisance.
-const LONGEST_LOCATE: u32 = 3600;
 
 impl<H, S> Session<'_, H, S>
 where

@@ -12,20 +12,28 @@ use zeroize::Zeroizing;
 use super::{Known, StateError, record};
 
 /// The state itself.
-const FILE: &str = "device.json";
+pub(super) const FILE: &str = "device.json";
 /// The next one, until it is complete. What an interrupted write left here is never read.
 const NEXT: &str = "device.json.new";
 /// Held for the moment of a change, by `run` and `adopt` alike.
 const LOCK: &str = "lock";
 
+/// Every file that the agent makes there.
+pub(super) const FILES: [&str; 3] = [FILE, NEXT, LOCK];
+
 /// A state directory of mode 0700.
 #[derive(Clone, Debug)]
-pub struct Directory(PathBuf);
+pub struct Directory {
+    path: PathBuf,
+    /// What it is called where a person reads it.
+    name: PathBuf,
+}
 
 /// Held while an agent runs on a directory; the kernel lets go when the process dies.
 #[derive(Debug)]
 pub struct Running {
-    _lock: File,
+    /// Locked.
+    directory: File,
 }
 
 /// Where a write can be interrupted; each is tried by a test.
@@ -41,47 +49,50 @@ enum Step {
 impl Directory {
     /// Makes the directory if it is not there, and makes it private in any case.
     pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, StateError> {
-        let path = path.into();
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        let private = made.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)));
-        match private {
-            Ok(()) => Ok(Self(path)),
-            Err(source) => Err(StateError::Directory { path, source }),
-        }
+        Self::at(path.into()).prepared()
     }
 
     /// A directory that an agent has used before.
     pub fn existing(path: impl Into<PathBuf>) -> Result<Self, StateError> {
-        let directory = Self(path.into());
-        if directory.file().is_file() {
-            Ok(directory)
-        } else {
-            Err(StateError::Nothing { path: directory.0 })
+        Self::at(path.into()).used()
+    }
+
+    /// The current directory, whose name is `name`: a process reaches its state there even if it
+    /// may not walk the whole way.
+    pub fn current(name: impl Into<PathBuf>) -> Self {
+        Self { path: PathBuf::from("."), name: name.into() }
+    }
+
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { name: path.clone(), path }
+    }
+
+    /// Makes the directory if it is not there, and makes it private in any case.
+    pub fn prepared(self) -> Result<Self, StateError> {
+        let Self { path, name } = &self;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        match made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700))) {
+            Ok(()) => Ok(self),
+            Err(source) => Err(StateError::Directory { path: name.clone(), source }),
         }
+    }
+
+    /// Makes sure that an agent has used the directory before.
+    pub fn used(self) -> Result<Self, StateError> {
+        if self.file().is_file() { Ok(self) } else { Err(StateError::Nothing { path: self.name }) }
     }
 
     /// Claims the directory for a running agent: two with one identity would throw each other out
     /// for ever.
     pub fn claim(&self) -> Result<Running, StateError> {
-        let unreadable = |source| StateError::Directory { path: self.0.clone(), source };
-        let lock = File::open(&self.0).map_err(unreadable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StateError::InUse { path: self.0.clone() });
-            }
-            // A file system that cannot lock is no reason to leave a device without its agent.
-            Err(TryLockError::Error(error)) => {
-                tracing::warn!(%error, "cannot lock the state directory; going on without");
-            }
-        }
-        Ok(Running { _lock: lock })
+        let unreadable = |source| StateError::Directory { path: self.name.clone(), source };
+        Running::claim(File::open(&self.path).map_err(unreadable)?, &self.name)
     }
 
     /// Reads the state.
     pub fn load(&self) -> Result<Known, StateError> {
-        let path = self.file();
-        let bytes = match fs::read(&path) {
+        let path = self.name.join(FILE);
+        let bytes = match fs::read(self.file()) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(source) => return Err(StateError::Read { path, source }),
         };
@@ -111,29 +122,50 @@ impl Directory {
     }
 
     fn file(&self) -> PathBuf {
-        self.0.join(FILE)
+        self.path.join(FILE)
     }
 
     /// Released when the file is closed, which a crash does too.
     fn lock(&self) -> Result<File, StateError> {
-        let path = self.0.join(LOCK);
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(self.path.join(LOCK));
         let locked = file.and_then(|file| match file.lock() {
             Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
             Ok(()) | Err(_) => Ok(file),
         });
-        locked.map_err(|source| StateError::Write { path, source })
+        locked.map_err(|source| StateError::Write { path: self.name.join(LOCK), source })
     }
 
     fn write(&self, known: &Known) -> Result<(), StateError> {
-        let path = self.file();
+        let path = self.name.join(FILE);
         let bytes = match record::encode(known) {
             Ok(bytes) => bytes,
             Err(error) => return Err(StateError::Write { path, source: error.into() }),
         };
-        replace(&self.0, &bytes, &mut |_| Ok(()))
+        replace(&self.path, &bytes, &mut |_| Ok(()))
             .map_err(|source| StateError::Write { path, source })
+    }
+}
+
+impl Running {
+    /// Locks a directory; `name` is for a person.
+    pub(super) fn claim(directory: File, name: &Path) -> Result<Self, StateError> {
+        match directory.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::InUse { path: name.to_path_buf() });
+            }
+            // A file system that cannot lock is no reason to leave a device without its agent.
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "cannot lock the state directory; going on without");
+            }
+        }
+        Ok(Self { directory })
+    }
+
+    pub(super) fn directory(&self) -> &File {
+        &self.directory
     }
 }
 

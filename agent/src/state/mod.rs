@@ -5,6 +5,7 @@
 //! written that an authenticated appliance, or somebody at the device itself, did not order.
 
 mod directory;
+mod owner;
 mod record;
 
 use std::{io, path::PathBuf};
@@ -15,7 +16,10 @@ use aerie_protocol::{
 };
 use thiserror::Error;
 
-pub use self::directory::{Directory, Running};
+pub use self::{
+    directory::{Directory, Running},
+    owner::Owner,
+};
 
 /// What a device knows.
 #[derive(Clone, Debug)]
@@ -130,7 +134,11 @@ enum Home {
 impl State {
     /// Opens a state directory; makes directory and identity if they are not there yet.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
-        let directory = Directory::prepare(path)?;
+        Self::open_in(Directory::prepare(path)?)
+    }
+
+    /// Opens a state directory that is there; makes the identity if it is not there yet.
+    pub fn open_in(directory: Directory) -> Result<Self, StateError> {
         let known = directory.load_or_create()?;
         Ok(Self { home: Home::Directory(directory), known })
     }
