@@ -26,6 +26,8 @@ export default ts.config(
       // The content security policy drops style attributes; `style:name` goes through the object model and is fine.
       'no-restricted-syntax': ['error', { selector: 'SvelteAttribute[key.name="style"]', message: 'Use a class or style:name.' }],
       'svelte/require-each-key': 'error',
+      // svelte-check says what needs ignoring; this rule compiles without its options and disagrees.
+      'svelte/no-unused-svelte-ignore': 'off',
       // State that is a collection is replaced whole ($state.raw), so that ten thousand rows cost one signal and not one each.
       'svelte/prefer-svelte-reactivity': 'off',
       'svelte/no-navigation-without-resolve': 'off',
@@ -37,6 +39,17 @@ export default ts.config(
       '@typescript-eslint/no-misused-spread': ['error', { allow: ['string'] }],
       'no-console': 'error',
       eqeqeq: 'error',
+    },
+  },
+  {
+    // The linter does not see the types of a component's props; svelte-check does, and checks them.
+    files: ['**/*.svelte'],
+    rules: {
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
     },
   },
   { files: ['**/*.js'], extends: [ts.configs.disableTypeChecked], languageOptions: { globals: globals.node } },

@@ -4,6 +4,8 @@ import { shipping } from './build/shipping.ts';
 
 /** Where `make run` serves the daemon; `npm run dev` passes API and sockets on to it. */
 const DAEMON = process.env.AERIE_URL ?? 'https://localhost:8443';
+/** The daemon takes a socket from its own origin only. */
+const pass = { target: DAEMON, secure: false, changeOrigin: true, headers: { origin: DAEMON } };
 
 export default defineConfig({
   base: '/nms/',
@@ -19,9 +21,9 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '/nms/api': { target: DAEMON, secure: false, changeOrigin: true },
-      '/nms/ws': { target: DAEMON, secure: false, ws: true, changeOrigin: true },
-      '/nms/shell': { target: DAEMON, secure: false, ws: true, changeOrigin: true },
+      '/nms/api': pass,
+      '/nms/ws': { ...pass, ws: true },
+      '/nms/shell': { ...pass, ws: true },
     },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },

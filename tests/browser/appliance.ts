@@ -123,6 +123,15 @@ export class Appliance {
     return id;
   }
 
+  /** The id of the one device there is. */
+  async onlyDevice(): Promise<string> {
+    await this.logIn();
+    const devices = (await this.api("GET", "/devices")) as { identification: { id: string } }[];
+    const only = devices[0];
+    if (devices.length !== 1 || only === undefined) throw new Error(`${devices.length} devices instead of one`);
+    return only.identification.id;
+  }
+
   async stop(): Promise<void> {
     for (const child of [...this.agents, this.daemon]) {
       const ended = new Promise((done) => child.once("exit", done));

@@ -1,8 +1,6 @@
 // Every page with something on it: axe in both themes, a picture, and nothing wider than the screen.
 import { expect, inspect, logIn, test, visit } from "./page.ts";
 
-test.describe.configure({ mode: "serial" });
-
 let device = "";
 test.beforeAll(async ({ appliance }) => {
   await appliance.setUp();
@@ -11,6 +9,13 @@ test.beforeAll(async ({ appliance }) => {
 
 const places = [
   ["dashboard", "/dashboard"],
+  ["devices-list", "/devices"],
+  ["device", "/devices/{device}"],
+  ["device-interfaces", "/devices/{device}/interfaces"],
+  ["device-events", "/devices/{device}/events"],
+  ["device-terminal-closed", "/devices/{device}/terminal"],
+  ["device-missing", "/devices/00000000-0000-4000-8000-000000000000"],
+  ["sites", "/sites"],
   ["logs", "/logs"],
   ["settings", "/settings"],
   ["not-found", "/no-such-page"],

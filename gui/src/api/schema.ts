@@ -645,11 +645,6 @@ export interface components {
             /** Format: uuid */
             siteId: string;
         };
-        /**
-         * @description How the device is linked, as far as its role tells.
-         * @enum {string}
-         */
-        Category: "wired" | "wireless";
         /** @description Whom to call. */
         Contact: {
             email?: string | null;
@@ -667,17 +662,22 @@ export interface components {
             aerie: components["schemas"]["DeviceExtra"];
             /** @description Always true: a device that is not wanted is deleted. */
             enabled: boolean;
-            firmware: components["schemas"]["Firmware"];
-            identification: components["schemas"]["Identification"];
+            firmware: components["schemas"]["DeviceFirmware"];
+            identification: components["schemas"]["DeviceIdentification"];
             /** @description Only where the call asked for them. */
             interfaces?: components["schemas"]["DeviceInterface"][] | null;
             /** @description The device's first address, with its prefix length where that is known. */
             ipAddress: string | null;
             /** @description All addresses that the device reports. */
             ipAddressList: string[];
-            meta: components["schemas"]["Meta"];
-            overview: components["schemas"]["Overview"];
+            meta: components["schemas"]["DeviceNotes"];
+            overview: components["schemas"]["DeviceOverview"];
         };
+        /**
+         * @description How the device is linked, as far as its role tells.
+         * @enum {string}
+         */
+        DeviceCategory: "wired" | "wireless";
         /** @description What the published API has no words for. */
         DeviceExtra: {
             agentVersion?: string | null;
@@ -689,7 +689,7 @@ export interface components {
             connectedSince?: components["schemas"]["Time"] | null;
             /** @description Short form of the device's own key, to compare with what the device shows. */
             fingerprint: string;
-            load?: components["schemas"]["Load"] | null;
+            load?: components["schemas"]["DeviceLoad"] | null;
             /** @description The device is showing where it is. */
             locating: boolean;
             /**
@@ -711,6 +711,56 @@ export interface components {
             /** @description The device has checked the appliance's key against a pin, or an admin has compared both. */
             verified: boolean;
         };
+        /** @description The operating system's version. What would be newer is not known. */
+        DeviceFirmware: {
+            compatible: boolean;
+            current: string | null;
+            latest: string | null;
+            latestOnCurrentMajorVersion: string | null;
+            latestOver: string | null;
+            prospective: string | null;
+            upgradeRecommendedToVersion: string | null;
+        };
+        /** @description Who the device is. */
+        DeviceIdentification: {
+            /** @description An admin has let it in. */
+            authorized: boolean;
+            category: components["schemas"]["DeviceCategory"];
+            /** @description The owner's name for it, else the host name, else the model. */
+            displayName: string;
+            firmwareVersion?: string | null;
+            /** @description The device's own host name. */
+            hostname?: string | null;
+            /**
+             * Format: uuid
+             * @description Given at the first knock; stays through authorisation and new keys.
+             */
+            id: string;
+            /** @description The first address, with its prefix length where that is known. */
+            ip?: string | null;
+            mac?: string | null;
+            model?: string | null;
+            modelName?: string | null;
+            /** @description The same as `displayName`. */
+            name: string;
+            /** @description The machine type, as `uname` says. */
+            platformId?: string | null;
+            platformName?: string | null;
+            /** @description One of the published API's roles: ap, router, server, station, switch or other. */
+            role: string;
+            serialNumber?: string | null;
+            site?: components["schemas"]["SiteIdentification"] | null;
+            started?: components["schemas"]["Time"] | null;
+            status: components["schemas"]["DeviceStatus"];
+            /** @description The operating system and its version. */
+            systemName?: string | null;
+            /** @description Always `blackBox`, the published word for a device that is not of the vendor's families. */
+            type: string;
+            /** @description The last message of any kind. */
+            updated: components["schemas"]["Time"];
+            vendor?: string | null;
+            vendorName?: string | null;
+        };
         /** @description Several devices. */
         DeviceIds: {
             /** @description The devices. `deviceIds` is taken too. */
@@ -730,6 +780,20 @@ export interface components {
             statistics: components["schemas"]["InterfaceCounters"];
             status: components["schemas"]["InterfaceLink"];
         };
+        /**
+         * @description Whether the device has its own key.
+         * @enum {string}
+         */
+        DeviceKeyExchange: "pending" | "complete";
+        /** @description Processes that wait for a processor, averaged over minutes. */
+        DeviceLoad: {
+            /** Format: float */
+            fifteen: number;
+            /** Format: float */
+            five: number;
+            /** Format: float */
+            one: number;
+        };
         /** @description Name, note, and whether the device is being worked on. */
         DeviceMeta: {
             /** @description The owner's name for it; empty for the device's own. At most 30 characters. */
@@ -737,6 +801,55 @@ export interface components {
             maintenance?: boolean | null;
             /** @description At most 300 characters. */
             note?: string | null;
+        };
+        /** @description What the owner says of the device. */
+        DeviceNotes: {
+            /** @description The owner's name for it. */
+            alias?: string | null;
+            failedMessageDecryption: boolean;
+            /** @description Always `compatible`: an agent that speaks this protocol is. */
+            firmwareCompatibility: string;
+            /** @description It is being worked on. */
+            maintenance: boolean;
+            note?: string | null;
+            restartTimestamp: components["schemas"]["Time"] | null;
+        };
+        /** @description Figures of the last report. */
+        DeviceOverview: {
+            canUpgrade: boolean;
+            /**
+             * Format: float
+             * @description Percent of all cores.
+             */
+            cpu?: number | null;
+            /** @description First knock. */
+            createdAt: components["schemas"]["Time"];
+            /** @description The device is showing where it is. */
+            isLocateRunning: boolean;
+            keyExchangeStatus: components["schemas"]["DeviceKeyExchange"];
+            /** @description The last message of any kind. */
+            lastSeen: components["schemas"]["Time"];
+            /**
+             * Format: float
+             * @description Percent.
+             */
+            ram?: number | null;
+            /**
+             * Format: int32
+             * @description dBm, of the strongest wireless link.
+             */
+            signal?: number | null;
+            status: components["schemas"]["DeviceStatus"];
+            /**
+             * Format: float
+             * @description Degrees Celsius.
+             */
+            temperature?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds since the device started.
+             */
+            uptime?: number | null;
         };
         /** @description What the owner says of a device. */
         DeviceSettings: {
@@ -781,56 +894,6 @@ export interface components {
              * @description The HTTP status again.
              */
             statusCode: number;
-        };
-        /** @description The operating system's version. What would be newer is not known. */
-        Firmware: {
-            compatible: boolean;
-            current: string | null;
-            latest: string | null;
-            latestOnCurrentMajorVersion: string | null;
-            latestOver: string | null;
-            prospective: string | null;
-            upgradeRecommendedToVersion: string | null;
-        };
-        /** @description Who the device is. */
-        Identification: {
-            /** @description An admin has let it in. */
-            authorized: boolean;
-            category: components["schemas"]["Category"];
-            /** @description The owner's name for it, else the host name, else the model. */
-            displayName: string;
-            firmwareVersion?: string | null;
-            /** @description The device's own host name. */
-            hostname?: string | null;
-            /**
-             * Format: uuid
-             * @description Given at the first knock; stays through authorisation and new keys.
-             */
-            id: string;
-            /** @description The first address, with its prefix length where that is known. */
-            ip?: string | null;
-            mac?: string | null;
-            model?: string | null;
-            modelName?: string | null;
-            /** @description The same as `displayName`. */
-            name: string;
-            /** @description The machine type, as `uname` says. */
-            platformId?: string | null;
-            platformName?: string | null;
-            /** @description One of the published API's roles: ap, router, server, station, switch or other. */
-            role: string;
-            serialNumber?: string | null;
-            site?: components["schemas"]["SiteIdentification"] | null;
-            started?: components["schemas"]["Time"] | null;
-            status: components["schemas"]["DeviceStatus"];
-            /** @description The operating system and its version. */
-            systemName?: string | null;
-            /** @description Always `blackBox`, the published word for a device that is not of the vendor's families. */
-            type: string;
-            /** @description The last message of any kind. */
-            updated: components["schemas"]["Time"];
-            vendor?: string | null;
-            vendorName?: string | null;
         };
         InterfaceAddress: {
             /** @description With prefix length. */
@@ -920,11 +983,6 @@ export interface components {
             result: boolean;
             version: string;
         };
-        /**
-         * @description Whether the device has its own key.
-         * @enum {string}
-         */
-        KeyExchange: "pending" | "complete";
         /** @description What the appliance tells a browser. */
         LiveFrame: {
             /**
@@ -1049,15 +1107,6 @@ export interface components {
             /** @enum {string} */
             type: "watch";
         };
-        /** @description Processes that wait for a processor, averaged over minutes. */
-        Load: {
-            /** Format: float */
-            fifteen: number;
-            /** Format: float */
-            five: number;
-            /** Format: float */
-            one: number;
-        };
         /** @description Degrees. */
         Location: {
             /** Format: double */
@@ -1115,18 +1164,6 @@ export interface components {
             /** @description The user name or the e-mail address. */
             username: string;
         };
-        /** @description What the owner says of the device. */
-        Meta: {
-            /** @description The owner's name for it. */
-            alias?: string | null;
-            failedMessageDecryption: boolean;
-            /** @description Always `compatible`: an agent that speaks this protocol is. */
-            firmwareCompatibility: string;
-            /** @description It is being worked on. */
-            maintenance: boolean;
-            note?: string | null;
-            restartTimestamp: components["schemas"]["Time"] | null;
-        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1151,45 +1188,6 @@ export interface components {
             /** @description A time zone's name, such as `Europe/Vienna`. */
             timezone: string;
             username: string;
-        };
-        /** @description Which messages this account gets. There are none yet. */
-        Notification: Record<string, never>;
-        /** @description Figures of the last report. */
-        Overview: {
-            canUpgrade: boolean;
-            /**
-             * Format: float
-             * @description Percent of all cores.
-             */
-            cpu?: number | null;
-            /** @description First knock. */
-            createdAt: components["schemas"]["Time"];
-            /** @description The device is showing where it is. */
-            isLocateRunning: boolean;
-            keyExchangeStatus: components["schemas"]["KeyExchange"];
-            /** @description The last message of any kind. */
-            lastSeen: components["schemas"]["Time"];
-            /**
-             * Format: float
-             * @description Percent.
-             */
-            ram?: number | null;
-            /**
-             * Format: int32
-             * @description dBm, of the strongest wireless link.
-             */
-            signal?: number | null;
-            status: components["schemas"]["DeviceStatus"];
-            /**
-             * Format: float
-             * @description Degrees Celsius.
-             */
-            temperature?: number | null;
-            /**
-             * Format: int64
-             * @description Seconds since the device started.
-             */
-            uptime?: number | null;
         };
         /** @description Which page of a list this is. */
         Pagination: {
@@ -1519,7 +1517,7 @@ export interface components {
             lastNewsSeenDate: components["schemas"]["Time"] | null;
             lastReleaseNotesSeen: string | null;
             location: Record<string, never> | null;
-            notification: components["schemas"]["Notification"];
+            notification: components["schemas"]["UserNotification"];
             /** @description What the GUI keeps for this account. */
             preferences: Record<string, never>;
             /** @description `superadmin` and `admin` may do everything, `guest` may look. */
@@ -1543,8 +1541,19 @@ export interface components {
             firstName?: string | null;
             /** @default null */
             lastName?: string | null;
+            /**
+             * Format: password
+             * @description Cannot be changed here yet: refused.
+             * @default null
+             */
+            newPassword?: string | null;
             /** @description An object of the GUI's own, at most 16 KiB as JSON. */
             preferences?: Record<string, never> | null;
+            /**
+             * @description Cannot be changed: only the present one is taken.
+             * @default null
+             */
+            username?: string | null;
         };
         /** @description What the published API has no words for. */
         UserExtra: {
@@ -1555,6 +1564,8 @@ export interface components {
             /** @description The account's time zone. */
             timezone?: string | null;
         };
+        /** @description Which messages this account gets. There are none yet. */
+        UserNotification: Record<string, never>;
         /** @description What this is. */
         Version: {
             /** @description Which build of the release. */

@@ -16,17 +16,17 @@ import {
 /** Where the picture comes from. */
 export interface LiveSource {
   /** A one-time ticket for the socket. */
-  ticket(): Promise<string>;
-  socket(): WebSocket;
-  devices(): Promise<Device[]>;
-  sites(): Promise<Site[]>;
+  ticket: () => Promise<string>;
+  socket: () => WebSocket;
+  devices: () => Promise<Device[]>;
+  sites: () => Promise<Site[]>;
   /** Newest first. */
-  logs(): Promise<LogEntry[]>;
-  summary(): Promise<Summary>;
+  logs: () => Promise<LogEntry[]>;
+  summary: () => Promise<Summary>;
   /** Whether this error means that trying again is of no use. */
-  isFinal(error: unknown): boolean;
+  isFinal: (error: unknown) => boolean;
   /** The appliance ended the login. */
-  loginEnded(): void;
+  loginEnded: () => void;
 }
 
 /**
@@ -117,8 +117,10 @@ export class Live {
     this.#run += 1;
     this.#attempt = 0;
     this.state = 'connecting';
-    globalThis.addEventListener?.('online', this.retryNow);
-    globalThis.document?.addEventListener('visibilitychange', this.#onVisible);
+    if (typeof document !== 'undefined') {
+      addEventListener('online', this.retryNow);
+      document.addEventListener('visibilitychange', this.#onVisible);
+    }
     void this.#connect();
   }
 
@@ -127,8 +129,10 @@ export class Live {
     this.#run += 1;
     this.#hangUp();
     this.#clearTimers();
-    globalThis.removeEventListener?.('online', this.retryNow);
-    globalThis.document?.removeEventListener('visibilitychange', this.#onVisible);
+    if (typeof document !== 'undefined') {
+      removeEventListener('online', this.retryNow);
+      document.removeEventListener('visibilitychange', this.#onVisible);
+    }
     this.state = 'off';
     this.loaded = false;
     this.heardAt = null;

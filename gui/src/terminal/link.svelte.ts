@@ -17,8 +17,8 @@ export interface Screen {
 
 export interface LinkSource {
   /** A one-time ticket for a terminal on this link's device. */
-  ticket(): Promise<string>;
-  socket(): WebSocket;
+  ticket: () => Promise<string>;
+  socket: () => WebSocket;
 }
 
 /**

@@ -4,7 +4,9 @@
 
 /** Runs what opens a terminal. The style elements that it makes become constructed style sheets. */
 export function withConstructedSheets(open: () => void): void {
-  const create = document.createElement.bind(document);
+  const create = (name: string, options?: ElementCreationOptions): HTMLElement =>
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- through `call` the rule sees the wrong overload
+    Document.prototype.createElement.call(document, name, options);
   const led = (name: string, options?: ElementCreationOptions): HTMLElement =>
     name.toLowerCase() === 'style' ? standIn(create('template')) : create(name, options);
   // xterm.js makes all of them while it opens; later it only writes into them.
@@ -17,7 +19,7 @@ export function withConstructedSheets(open: () => void): void {
 }
 
 /** Looks enough like a style element: its text is a sheet of the document until it is removed. */
-function standIn(element: HTMLTemplateElement): HTMLElement {
+function standIn(element: HTMLElement): HTMLElement {
   const sheet = new CSSStyleSheet();
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
   Object.defineProperty(element, 'textContent', { set: (text: string) => sheet.replaceSync(text), get: () => '' });

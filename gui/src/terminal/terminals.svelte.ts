@@ -1,8 +1,9 @@
 // The terminals of this page, one a device. They outlive the pages that show them.
-import { api, ask, session, withStepUp } from '../api';
+import { api, ask, asApiError, session, StepUpDeclined, withStepUp } from '../api';
 import { socketAddress } from '../live/live.svelte';
 import { words } from '../words/terminal';
 import { Link } from './link.svelte';
+import { withControl } from './keys';
 import type { DrawnScreen } from './screen';
 
 export class DeviceTerminal {
@@ -11,8 +12,16 @@ export class DeviceTerminal {
   screen = $state.raw<DrawnScreen | null>(null);
   /** Something on the screen is selected. */
   selected = $state(false);
+  /** The next letter is meant with Ctrl: a phone's keyboard has no such key. */
+  control = $state(false);
   /** The last attempt would have needed the password. */
   needsStepUp = $state(false);
+  /** It may open by itself when its page is shown: not after it was ended, nor after an attempt that failed. */
+  automatic = $state(true);
+  /** A ticket is being asked for, maybe with the password. */
+  asking = $state(false);
+  /** Why no ticket was given. */
+  error = $state.raw<unknown>(null);
   /** What to do when the keyboard wants out. */
   onleave: () => void = () => undefined;
 
@@ -23,28 +32,35 @@ export class DeviceTerminal {
     this.link = new Link({ ticket, socket }, words);
   }
 
-  /** Opens a new terminal, on a clean screen. */
-  async open(deviceName: string): Promise<void> {
-    this.needsStepUp = false;
-    const screen = await this.#drawn(deviceName);
-    screen.clear();
-    await this.link.open(screen);
-  }
-
-  /** The same, but only if nobody has to be asked for a password. */
-  async openQuietly(deviceName: string): Promise<void> {
+  /** Opens a new terminal, on a clean screen. Quietly: only if nobody has to be asked for a password. */
+  async open(deviceName: string, quietly = false): Promise<void> {
+    if (this.asking) return;
+    this.asking = true;
+    this.error = null;
     try {
-      const ticket = await this.#ticket();
+      const ticket = quietly ? await this.#ticket() : await withStepUp(() => this.#ticket());
       const screen = await this.#drawn(deviceName);
       screen.clear();
+      this.needsStepUp = false;
       await this.link.open(screen, () => Promise.resolve(ticket));
-    } catch {
-      this.needsStepUp = true;
+    } catch (error) {
+      this.automatic = false;
+      this.needsStepUp = error instanceof StepUpDeclined || asApiError(error).code === 'StepUpRequired';
+      this.error = this.needsStepUp ? null : error;
+    } finally {
+      this.asking = false;
     }
   }
 
-  attachQuietly(): Promise<void> {
-    return this.link.attach(() => this.#ticket());
+  /** Takes up the one whose way was cut. */
+  async attach(quietly = false): Promise<void> {
+    await this.link.attach(quietly ? () => this.#ticket() : undefined);
+  }
+
+  type(text: string): void {
+    const held = this.control;
+    this.control = false;
+    this.link.type(held ? withControl(text) : text);
   }
 
   dispose(): void {
@@ -63,7 +79,7 @@ export class DeviceTerminal {
     const { DrawnScreen } = await import('./screen');
     this.screen ??= new DrawnScreen(
       {
-        typed: (text) => this.link.type(text),
+        typed: (text) => this.type(text),
         typedBytes: (binary) => this.link.typeBytes(binary),
         resized: () => this.link.resize(),
         selected: (something) => (this.selected = something),

@@ -33,6 +33,11 @@ export const words = {
   allEvents: 'All events',
   eventsNone: 'Nothing has happened yet. What devices and people do is written here.',
 
+  allSites: 'All sites',
+  sitesMore: (n: number) => `and ${n} more`,
+  siteDevices: devices,
+  siteDown: (down: number, all: number) => `${down} of ${all} disconnected`,
+
   appliance: 'Appliance',
   uptime: 'Running for',
   cpu: 'Processor',

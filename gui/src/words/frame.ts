@@ -37,6 +37,7 @@ export const words = {
   addDevice: 'Add a device',
   addSite: 'Add a site',
   seeQuarantine: 'See devices in quarantine',
+  connection: 'Connection',
   lost: 'The connection to the appliance is lost.',
   lostAge: 'What you see is as of',
   lostNothing: 'Nothing has been loaded yet.',

@@ -25,7 +25,8 @@ export const words = {
   password: 'Password',
   passwordHint: 'At least 15 characters. Four or five words that belong together only for you are easy to remember and hard to guess. No other rules.',
   passwordCount: (n: number) => (n >= 15 ? `${n} characters: long enough` : `${n} of 15 characters`),
-  passwordShort: (n: number) => `${n} of 15 characters: add ${15 - n} more.`,
+  passwordMissing: 'Choose a password of at least 15 characters.',
+  passwordShort: (n: number) => `Too short: add ${15 - n} ${15 - n === 1 ? 'character' : 'characters'}.`,
 
   applianceTitle: 'The appliance',
   applianceLead: 'How devices find it, and what time it is where you are.',
@@ -49,5 +50,5 @@ export const words = {
   toDashboard: 'Go to the dashboard',
   already: 'This appliance is set up already.',
   toLogin: 'Go to the login',
-  failed: 'Set-up did not finish. Nothing was changed.',
+  failed: 'Set-up did not finish.',
 };

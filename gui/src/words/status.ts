@@ -21,5 +21,6 @@ export function deviceState(status: string): StateWords {
 export function levelTone(level: string): Tone {
   if (level === 'error') return 'bad';
   if (level === 'warning') return 'warn';
-  return 'info';
+  // Most entries are of this kind: a quiet mark lets the others stand out.
+  return 'idle';
 }

@@ -11,6 +11,7 @@ export const words = {
   paste: 'Paste',
   pasteRefused: 'The browser keeps its clipboard from this page. Press Ctrl-Shift-V in the terminal instead.',
   end: 'End',
+  keys: 'Keys that this keyboard lacks',
   leaveHint: 'Ctrl-F6 leaves the terminal',
   broken: 'The connection to this terminal broke.',
   brokenMore: (left: string) => `It still runs on the device and waits ${left} for you. Nothing that you typed since has arrived.`,

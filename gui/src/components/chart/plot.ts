@@ -66,6 +66,7 @@ export class Plot {
     const styles = getComputedStyle(place);
     const colour = (name: string) => styles.getPropertyValue(name).trim();
     const [faint, line] = [colour('--text-faint'), colour('--line')];
+    const colours = options.lines.map((one) => colour(one.colour));
     const axis = { stroke: faint, font: `11px ${styles.fontFamily}`, ticks: { show: false }, gap: 6 };
     return {
       ...size,
@@ -75,7 +76,7 @@ export class Plot {
       cursor: {
         drag: { x: false, y: false, setScale: false },
         y: false,
-        points: { size: 7, width: 2, stroke: (plot, index) => seriesColour(plot, index), fill: colour('--surface') },
+        points: { size: 7, width: 2, stroke: (_plot, index) => colours[index - 1] ?? faint, fill: colour('--surface') },
         sync: { key: options.sync, setSeries: false },
       },
       scales: {
@@ -93,7 +94,7 @@ export class Plot {
           ...(options.binary === true ? { incrs: binarySteps() } : {}),
         },
       ],
-      series: [{}, ...options.lines.map((one) => drawnLine(one, colour(one.colour)))],
+      series: [{}, ...options.lines.map((one, index) => drawnLine(one, colours[index] ?? faint))],
       hooks: {
         drawClear: [(plot) => this.#drawBands(plot, colour('--sunken'))],
         setCursor: [(plot) => options.onpoint(plot.cursor.idx ?? null)],
@@ -115,17 +116,13 @@ export class Plot {
   }
 }
 
-function seriesColour(plot: UPlot, index: number): string {
-  const stroke = plot.series[index]?.stroke;
-  return typeof stroke === 'function' ? String(stroke(plot, index)) : String(stroke ?? '');
-}
-
 function drawnLine({ label, filled = false }: Line, colour: string): UPlot.Series {
   return {
     label,
     stroke: colour,
     width: 1.5,
-    points: { size: 4 },
+    // Only points that stand alone between two gaps.
+    points: { show: false, size: 4, fill: colour },
     ...(filled ? { fill: `color-mix(in srgb, ${colour} 13%, transparent)` } : {}),
   };
 }

@@ -2,7 +2,7 @@
 import { clockTime } from '../../format';
 import { now } from '../../now.svelte';
 import type { PlotData } from '../../components/chart/plot';
-import { HOUR, silences } from './history';
+import { HOUR } from './history';
 import type { Telemetry } from './telemetry.svelte';
 
 /** Silences shorter than this are no outages: a point may come late. */
@@ -18,5 +18,5 @@ export function lastHour(telemetry: Telemetry, figures: readonly string[]): Plot
   const to = Math.max(now.ms, telemetry.latest?.t ?? 0);
   const from = to - HOUR;
   const drawn = telemetry.history.draw(figures, from);
-  return { ...drawn, range: [from, to], bands: silences(drawn, from, to, OUTAGE) };
+  return { ...drawn, range: [from, to], bands: telemetry.history.silences(from, to, OUTAGE) };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StatusPoint } from '../../live/shapes';
-import { History, receiving, silences, transmitting } from './history';
+import { History, receiving, transmitting } from './history';
 
 const MINUTE = 60_000;
 const series = (...values: (number | null)[]) => ({
@@ -53,7 +53,7 @@ describe('the history of a device', () => {
   it('keeps the interfaces apart', () => {
     const history = new History();
     history.load(statistics(series(5, 6)));
-    history.hear(report(3 * MINUTE, 5, 900));
+    history.hear(report(4 * MINUTE, 5, 900));
     const eth = history.draw([receiving('eth0'), transmitting('eth0')], 0).figures;
     expect(eth).toEqual([[100, 200, null, null], [1, 2, null, null]]);
     expect(history.draw([receiving('wlan0')], 3 * MINUTE).figures).toEqual([[900]]);
@@ -76,9 +76,15 @@ describe('the history of a device', () => {
   });
 
   it('finds the silences, also before the first word and after the last', () => {
-    const drawn = { times: [10, 11, 50, 51], figures: [[1, null, 2, 3]] };
-    expect(silences(drawn, 0, 55, 10)).toEqual([[0, 10], [10, 50]]);
-    expect(silences(drawn, 5, 90, 10)).toEqual([[10, 50], [51, 90]]);
-    expect(silences({ times: [], figures: [[]] }, 0, 90, 10)).toEqual([]);
+    const history = new History();
+    history.load(statistics(series(null, 5, null, null, null, 6, 7, null)));
+    // The interface was heard in the first two minutes.
+    expect(history.silences(0, 6 * MINUTE, 3 * MINUTE)).toEqual([[MINUTE, 5 * MINUTE]]);
+    expect(history.silences(-5 * MINUTE, 20 * MINUTE, 3 * MINUTE)).toEqual([
+      [-5 * MINUTE, 0],
+      [MINUTE, 5 * MINUTE],
+      [6 * MINUTE, 20 * MINUTE],
+    ]);
+    expect(new History().silences(0, 9, 1)).toEqual([]);
   });
 });

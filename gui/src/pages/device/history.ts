@@ -89,9 +89,23 @@ export class History {
       if (before !== null && row.t - before > Math.max(allowed, next)) put(before + 1, {});
       put(row.t, row.values);
       before = row.t;
-      next = row.live ? 0 : this.#period * 1.5;
+      // The minute under way is not kept yet: the step from what was kept to what is heard is longer.
+      next = row.live ? 0 : this.#period * 2.5;
     }
     return drawn;
+  }
+
+  /** Spans of at least `least` milliseconds about which nothing at all is known, between `from` and `to`. */
+  silences(from: number, to: number, least: number): [number, number][] {
+    const spans: [number, number][] = [];
+    let last: number | null = null;
+    for (const { t, values } of this.#rows(from)) {
+      if (t > to || !Object.values(values).some((value) => typeof value === 'number')) continue;
+      if (t - (last ?? from) >= least) spans.push([last ?? from, t]);
+      last = t;
+    }
+    if (last !== null && to - last >= least) spans.push([last, to]);
+    return spans;
   }
 
   #rows(from: number): (Row & { live: boolean })[] {
@@ -102,17 +116,4 @@ export class History {
       .map((row) => ({ ...row, live: false }));
     return [...kept, ...live].sort((a, b) => a.t - b.t);
   }
-}
-
-/** Spans of at least `least` milliseconds about which nothing is known, between `from` and `to`. */
-export function silences({ times, figures }: Drawn, from: number, to: number, least: number): [number, number][] {
-  const spans: [number, number][] = [];
-  let last: number | null = null;
-  for (const [index, t] of times.entries()) {
-    if (!figures.some((values) => values[index] !== null)) continue;
-    if (t - (last ?? from) >= least) spans.push([last ?? from, t]);
-    last = t;
-  }
-  if (last !== null && to - last >= least) spans.push([last, to]);
-  return spans;
 }

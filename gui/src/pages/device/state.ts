@@ -1,11 +1,16 @@
 import type { Tone } from '../../components/icon';
+import { live } from '../../live/live.svelte';
 import type { Device } from '../../live/shapes';
 import { deviceState } from '../../words/status';
 import { words } from '../../words/devices';
 
-/** The state of a device as it is shown: maintenance takes the alarm out of being disconnected. */
+/**
+ * The state of a device as it is shown: maintenance takes the alarm out of being disconnected, and while the appliance
+ * itself cannot be reached no state is claimed to be the present one.
+ */
 export function shownState(device: Device): { tone: Tone; word: string } {
   const state = deviceState(device.overview.status);
+  if (live.loaded && live.stale) return { tone: 'idle', word: state.word };
   const calm = device.meta.maintenance && device.overview.status === 'disconnected';
   return calm ? { tone: 'warn', word: words.maintenance } : state;
 }

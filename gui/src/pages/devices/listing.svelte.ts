@@ -33,7 +33,9 @@ export class Listing {
   readonly comfortable = $derived(router.query.get('rows') === 'high');
   readonly sort = $derived(readSort(router.query.get('sort')));
   readonly #wanted = $derived(router.query.get('columns')?.split('.') ?? null);
-  readonly columns = $derived(shownColumns(columns, this.#wanted));
+  readonly columns = $derived(
+    shownColumns(columns, this.#wanted).filter((one) => this.#site === null || this.#wanted !== null || one.id !== 'site'),
+  );
   readonly filtered = $derived(this.query !== '' || this.status !== '' || this.role !== '' || this.site !== '');
 
   /** All that belong to this list. */

@@ -23,7 +23,7 @@ export function accountProblems({ username, email, password }: Typed): Problems 
   if (username.trim() === '') problems.username = words.usernameMissing;
   if (!/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email.trim())) problems.email = words.emailWrong;
   const length = characters(password);
-  if (length < PASSWORD_LEAST) problems.password = words.passwordShort(length);
+  if (length < PASSWORD_LEAST) problems.password = length === 0 ? words.passwordMissing : words.passwordShort(length);
   return problems;
 }
 
