@@ -18,7 +18,7 @@ use crate::config::{Config, Level};
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::Events;
 use crate::devices::{Devices, Ground, Tuning};
-use crate::edge::{Accepting, Behind, Certificates, Edge, Listeners};
+use crate::edge::{self, Accepting, Behind, Certificates, Edge, Listeners};
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
@@ -53,6 +53,7 @@ pub fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     log_to_stderr(config.log.level);
     data_dir(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    drop(runtime.spawn_blocking(edge::gather_entropy));
     let done = runtime.block_on(run(config));
     runtime.shutdown_timeout(BLOCKING);
     done

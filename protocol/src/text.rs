@@ -15,6 +15,10 @@ impl DeviceText {
     /// Drops what does not belong into a name, normalises, cuts at `max_bytes` (never inside a
     /// character), and takes white space off both ends. Never fails: what is left may be empty.
     pub fn clean(text: &str, max_bytes: usize) -> Self {
+        // Nearly every name is plain ASCII, which is NFC as it stands.
+        if text.len() <= max_bytes && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self(text.trim().into());
+        }
         // Dropping comes first: a character gone from between two others may let them compose.
         let wanted = text.chars().filter(|character| !is_dropped(*character));
         let mut clean = String::with_capacity(text.len().min(max_bytes));

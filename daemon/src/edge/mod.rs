@@ -49,6 +49,7 @@ use crate::supervisor::{Essential, Supervisor};
 pub use self::accepting::Accepting;
 pub use self::certificate::{CertificateError, Certificates};
 pub use self::listen::{Addresses, ListenError, Listeners};
+pub(crate) use self::tls::gather_entropy;
 
 /// Connections that are no device sessions, at once.
 const CROWD: usize = 4_096;

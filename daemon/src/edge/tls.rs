@@ -38,6 +38,14 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
+/// Draws the first random byte of this process, and throws it away: aws-lc gathers entropy for it
+/// for some tens of milliseconds, which may pass while the store is opened. Blocks.
+pub(crate) fn gather_entropy() {
+    if provider().secure_random.fill(&mut [0]).is_err() {
+        tracing::warn!("the system gave no random numbers at the start");
+    }
+}
+
 /// The configuration of one kind of port. Sessions resume by tickets that the peer keeps, so that
 /// ten thousand devices leave nothing in memory here.
 pub(super) fn config(
