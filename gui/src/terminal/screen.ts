@@ -10,7 +10,7 @@ import type { Screen } from './link.svelte';
 /** Dark in both themes: what programs on devices paint is made for it. */
 const THEME: ITheme = {
   background: '#0b0e12',
-  foreground: '#dde2ea',
+  foreground: '#e8ebf0',
   cursor: '#8fb0ff',
   cursorAccent: '#0b0e12',
   selectionBackground: '#2c4a8f',

@@ -130,7 +130,7 @@ export const words = {
   moveTitle: (n: number, name: string) => (n === 1 ? `Move ${name}` : `Move ${devices(n)}`),
   moveHint: 'History, name and identity stay as they are.',
   existingSite: 'Site',
-  newSite: 'New site',
+  chooseOne: 'Choose…',
   chooseSite: 'Choose an existing site',
   makeSite: 'Make a new site',
   siteName: 'Name of the new site',

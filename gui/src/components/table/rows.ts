@@ -61,8 +61,11 @@ export function termsOf(query: string): string[] {
   return query.toLowerCase().split(/\s+/).filter(Boolean);
 }
 
+/** Whether a row contains all terms. */
+export type Matches<Row> = (row: Row, terms: readonly string[]) => boolean;
+
 /** A search through rows that remembers the text of each row. */
-export function searcher<Row extends object>(textOf: (row: Row) => readonly (string | null | undefined)[]) {
+export function searcher<Row extends object>(textOf: (row: Row) => readonly (string | null | undefined)[]): Matches<Row> {
   const texts = new WeakMap<Row, string>();
   const text = (row: Row): string => {
     let known = texts.get(row);
@@ -78,3 +81,21 @@ export function searcher<Row extends object>(textOf: (row: Row) => readonly (str
     return terms.every((term) => whole.includes(term));
   };
 }
+
+/** Works out the texts of rows while the browser has nothing else to do, so that the first key is as quick as the next. */
+export function prepareSearch<Row>(rows: readonly Row[], matches: Matches<Row>): () => void {
+  const PIECE = 500;
+  let next = 0;
+  const work = (): void => {
+    const end = Math.min(next + PIECE, rows.length);
+    for (; next < end; next += 1) {
+      const row = rows[next];
+      if (row !== undefined) matches(row, ANY);
+    }
+    if (next < rows.length) timer = setTimeout(work, 10);
+  };
+  let timer = setTimeout(work, 200);
+  return () => clearTimeout(timer);
+}
+
+const ANY = [''];
