@@ -60,6 +60,9 @@ test("d3 a terminal opens on the device, echoes, and survives a page switch", as
   // A fresh login opens it at once; an older one asks for a click and the password.
   const screen = page.locator(".xterm-rows");
   await expect(screen).toBeVisible();
+  // Typing begins once the device has answered: its prompt is on the screen.
+  await expect(page.getByText("Connected to")).toBeVisible();
+  await expect(screen).toContainText(/[$#]/);
   await page.locator(".xterm-helper-textarea").focus();
   await page.keyboard.type("mark=kept; echo six times seven is $((6*7))\n");
   await expect(screen).toContainText("six times seven is 42");

@@ -73,6 +73,8 @@ export const words = {
   conflict: 'Same MAC address',
   conflictWhy: (mac: string, names: string) =>
     `${names} claims the same MAC address ${mac}. It may be the same device after a reset, or a copy of it. They are kept apart; authorise this one only if you know why.`,
+  conflictApart: (mac: string, names: string) =>
+    `${names} claims the same MAC address ${mac}. They are different devices by their keys and are kept apart. If one of them is gone for good, delete it.`,
   conflictUnknown: 'Another device',
 
   selected: (n: number) => `${count(n)} selected`,

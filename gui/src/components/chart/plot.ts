@@ -31,7 +31,8 @@ export interface PlotOptions {
 
 export interface PlotData {
   times: readonly number[];
-  figures: readonly (readonly (number | null)[])[];
+  /** Null ends a line; undefined says nothing about it. */
+  figures: readonly (readonly (number | null | undefined)[])[];
   range: readonly [number, number];
   /** Spans without any word from the device. */
   bands: readonly (readonly [number, number])[];

@@ -28,6 +28,8 @@ const report = (t: number, cpu: number, rxrate: number | null = null): StatusPoi
   interfaces: [{ name: 'wlan0', rxrate, txrate: 7, rxbytes: 0, txbytes: 0, errors: 0, dropped: 0 }],
 });
 
+const wire = { name: 'eth0', rxbytes: 0, txbytes: 0, errors: 0, dropped: 0 };
+
 describe('the history of a device', () => {
   it('goes on from what was kept with what is heard', () => {
     const history = new History();
@@ -55,8 +57,16 @@ describe('the history of a device', () => {
     history.load(statistics(series(5, 6)));
     history.hear(report(4 * MINUTE, 5, 900));
     const eth = history.draw([receiving('eth0'), transmitting('eth0')], 0).figures;
-    expect(eth).toEqual([[100, 200, null, null], [1, 2, null, null]]);
+    expect(eth).toEqual([[100, 200, null, undefined], [1, 2, null, undefined]]);
     expect(history.draw([receiving('wlan0')], 3 * MINUTE).figures).toEqual([[900]]);
+  });
+
+  it('does not take the first report, which has no rates yet, for a gap', () => {
+    const history = new History();
+    history.load(statistics(series(5, 6)));
+    history.hear({ ...report(2 * MINUTE, 5), interfaces: [{ ...wire, rxrate: null, txrate: null }] });
+    history.hear({ ...report(2 * MINUTE + 2_000, 5), interfaces: [{ ...wire, rxrate: 300, txrate: 3 }] });
+    expect(history.draw([receiving('eth0')], 0).figures).toEqual([[100, 200, undefined, 300]]);
   });
 
   it('knows which figures there are', () => {

@@ -18,8 +18,8 @@ interface Row {
 export interface Drawn {
   /** Milliseconds since 1970, rising. */
   times: number[];
-  /** One array a figure, as long as `times`; null where nothing is known. */
-  figures: (number | null)[][];
+  /** One array a figure, as long as `times`: null ends the line, undefined says nothing about it. */
+  figures: (number | null | undefined)[][];
 }
 
 export const receiving = (name: string): string => `rx ${name}`;
@@ -60,6 +60,8 @@ export class History {
     const { cpu, ram, temperature, signal, load1, load5, load15 } = point;
     const values: Values = { cpu, ram, temperature, signal, load1, load5, load15 };
     for (const { name, rxrate, txrate } of point.interfaces) {
+      // The first report has nothing to be compared with: that is no gap.
+      if (!last && typeof rxrate !== 'number') continue;
       values[receiving(name)] = rxrate;
       values[transmitting(name)] = txrate;
     }
@@ -77,17 +79,17 @@ export class History {
   /** The figures from `from` on. What was heard live takes the place of what was kept of the same minute. */
   draw(figures: readonly string[], from: number): Drawn {
     const drawn: Drawn = { times: [], figures: figures.map(() => []) };
-    const put = (t: number, values: Values) => {
+    const put = (t: number, value: (figure: string) => number | null | undefined) => {
       drawn.times.push(t);
-      figures.forEach((figure, index) => drawn.figures[index]?.push(values[figure] ?? null));
+      figures.forEach((figure, index) => drawn.figures[index]?.push(value(figure)));
     };
     let before: number | null = null;
     let next = 0;
     for (const row of this.#rows(from)) {
       const allowed = row.live ? LIVE_GAP : this.#period * 1.5;
       // A line must not run across a silence: an empty point ends it.
-      if (before !== null && row.t - before > Math.max(allowed, next)) put(before + 1, {});
-      put(row.t, row.values);
+      if (before !== null && row.t - before > Math.max(allowed, next)) put(before + 1, () => null);
+      put(row.t, (figure) => row.values[figure]);
       before = row.t;
       // The minute under way is not kept yet: the step from what was kept to what is heard is longer.
       next = row.live ? 0 : this.#period * 2.5;

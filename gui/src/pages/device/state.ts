@@ -37,5 +37,6 @@ export function loadTone(percent: number): 'ok' | 'warn' | 'bad' {
 export function conflictText(device: Device, nameOf: (id: string) => string | undefined): string | null {
   if (device.aerie.conflict.length === 0) return null;
   const names = device.aerie.conflict.map((id) => nameOf(id) ?? words.conflictUnknown);
-  return words.conflictWhy(device.identification.mac ?? '', names.join(', '));
+  const why = device.identification.authorized ? words.conflictApart : words.conflictWhy;
+  return why(device.identification.mac ?? '', names.join(', '));
 }
