@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod network;
 pub mod supervisor;
 
 pub mod seal;

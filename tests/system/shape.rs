@@ -23,18 +23,20 @@ const ROOMS: &[(&str, &[&str])] = &[
             "supervisor",
             "config",
             "clock",
+            "network",
         ],
     ),
     ("web", &["edge", "devices", "accounts", "audit", "supervisor", "config", "clock"]),
     ("edge", &["devices", "seal", "store", "supervisor", "config", "clock"]),
-    ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock"]),
-    ("accounts", &["audit", "seal", "store", "supervisor", "clock"]),
+    ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock", "network"]),
+    ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("audit", &["store", "clock"]),
     ("seal", &["clock"]),
     ("store", &["clock"]),
     ("supervisor", &[]),
     ("config", &[]),
     ("clock", &[]),
+    ("network", &[]),
 ];
 
 /// Outside crates that any room may use: words and containers, no door to anywhere.

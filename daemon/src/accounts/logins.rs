@@ -5,6 +5,7 @@
 //! time and nothing else.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::roles::Role;
-use super::throttle::Network;
+use crate::network::SourceNetwork;
 use crate::seal::{self, SealError, Secret};
 use crate::store::records::LoginRecord;
 
@@ -154,12 +155,16 @@ impl Logins {
     }
 
     /// Whether an account has a live login from a network: its owner is at home there.
-    pub(super) fn at_home(&self, account: Uuid, network: Network, now: Timestamp) -> bool {
+    pub(super) fn at_home(&self, account: Uuid, network: SourceNetwork, now: Timestamp) -> bool {
         let live = self.lock();
         live.values().any(|live| {
             live.record.account == account
                 && !live.ended(now.as_millisecond())
-                && live.record.address.parse().is_ok_and(|address| Network::of(address) == network)
+                && live
+                    .record
+                    .address
+                    .parse()
+                    .is_ok_and(|address: IpAddr| SourceNetwork::from(address) == network)
         })
     }
 

@@ -30,9 +30,10 @@ use self::account::{Changed, check_email, check_names, first_record, fold, hash_
 use self::logins::{Logins, begin, new_token};
 use self::passwords::Passwords;
 use self::setup_code::{CodeError, SetupCode};
-use self::throttle::{Network, Throttle};
+use self::throttle::Throttle;
 use crate::audit;
 use crate::clock::Clock;
+use crate::network::SourceNetwork;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, LOGINS};
@@ -285,7 +286,7 @@ impl Accounts {
         password: &str,
         client: &ClientInfo,
     ) -> Result<bool, AccountError> {
-        let network = Network::of(client.address);
+        let network = SourceNetwork::from(client.address);
         let now = self.inner.clock.now();
         let at_home =
             account.is_some_and(|(account, _)| self.inner.logins.at_home(account, network, now));

@@ -10,11 +10,12 @@
 //! hundred.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::network::SourceNetwork;
 
 /// Free attempts on one name from one network.
 const FREE_PAIR: u32 = 10;
@@ -38,32 +39,10 @@ pub struct TooMany {
     pub retry_after: Duration,
 }
 
-/// Where somebody is: an IPv4 /24 or an IPv6 /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Network {
-    V4([u8; 3]),
-    V6([u8; 8]),
-}
-
-impl Network {
-    pub(super) fn of(source: IpAddr) -> Self {
-        match source.to_canonical() {
-            IpAddr::V4(v4) => Self::V4(first(v4.octets())),
-            IpAddr::V6(v6) => Self::V6(first(v6.octets())),
-        }
-    }
-}
-
-fn first<const N: usize>(octets: impl IntoIterator<Item = u8>) -> [u8; N] {
-    let mut network = [0; N];
-    network.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
-    network
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Target {
-    Pair(String, Network),
-    Network(Network),
+    Pair(String, SourceNetwork),
+    Network(SourceNetwork),
     Name(String),
 }
 
@@ -106,7 +85,7 @@ impl Throttle {
     pub(super) fn attempt(
         &self,
         name: &str,
-        network: Network,
+        network: SourceNetwork,
         at_home: bool,
     ) -> Result<Attempt<'_>, TooMany> {
         let now = Instant::now();
@@ -193,11 +172,11 @@ fn take_back(counts: &mut HashMap<Target, Count>, target: &Target) {
 mod tests {
     use super::*;
 
-    fn network(source: &str) -> Network {
-        Network::of(source.parse().unwrap())
+    fn network(source: &str) -> SourceNetwork {
+        SourceNetwork::from(source.parse::<std::net::IpAddr>().unwrap())
     }
 
-    const HERE: Network = Network::V4([198, 51, 100]);
+    const HERE: SourceNetwork = SourceNetwork::V4([198, 51, 100]);
 
     #[tokio::test(start_paused = true)]
     async fn ten_guesses_are_free_and_then_the_wait_doubles() {
@@ -249,7 +228,9 @@ mod tests {
     async fn many_machines_on_one_name_are_held_back_and_do_not_lock_its_owner_out() {
         let throttle = Throttle::default();
         let passed = (0..=255)
-            .filter(|third| throttle.attempt("olga", Network::V4([10, 0, *third]), false).is_ok())
+            .filter(|third| {
+                throttle.attempt("olga", SourceNetwork::V4([10, 0, *third]), false).is_ok()
+            })
             .count();
         assert_eq!(passed, 100);
         assert!(throttle.attempt("olga", HERE, false).is_err());
@@ -278,7 +259,7 @@ mod tests {
         let throttle = Throttle::default();
         for number in 0..15_000_u32 {
             let [_, a, b, c] = number.to_be_bytes();
-            throttle.attempt(&format!("{number}"), Network::V4([a, b, c]), true).unwrap();
+            throttle.attempt(&format!("{number}"), SourceNetwork::V4([a, b, c]), true).unwrap();
             if number % 100 == 0 {
                 tokio::time::advance(Duration::from_millis(1)).await;
             }

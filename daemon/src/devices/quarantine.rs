@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::admission::SourceNetwork;
+use crate::network::SourceNetwork;
 
 /// How many may wait.
 #[derive(Clone, Copy, Debug)]
