@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { until } from "./appliance.ts";
 import { expect, inspect, logIn, test, visit } from "./page.ts";
 
+test.use({ story: "a device's life" });
 test.describe.configure({ mode: "serial" });
 
 test.beforeAll(async ({ appliance }) => {

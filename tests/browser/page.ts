@@ -7,10 +7,15 @@ import { account, Appliance } from "./appliance.ts";
 const pictures = join(import.meta.dirname, "pictures");
 const standards = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** A page that may not break its content security policy nor throw. */
-export const test = base.extend<{ page: Page }, { appliance: Appliance }>({
+type Standing = { story: string; appliance: Appliance };
+
+/** A page that may not break its content security policy nor throw, and an appliance for each story. */
+export const test = base.extend<{ page: Page }, Standing>({
+  // Playwright hands a worker on from file to file, and its appliance with it; another story makes it start afresh.
+  story: ["", { option: true, scope: "worker" }],
   appliance: [
-    async ({}, use) => {
+    async ({ story }, use) => {
+      if (story === "") throw new Error("say test.use({ story: … }) at the top of the file");
       const appliance = await Appliance.start();
       await use(appliance);
       await appliance.stop();

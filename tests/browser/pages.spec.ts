@@ -1,6 +1,7 @@
 // Every page with something on it: axe in both themes, a picture, and nothing wider than the screen.
 import { expect, inspect, logIn, test, visit } from "./page.ts";
 
+test.use({ story: "every page" });
 let device = "";
 test.beforeAll(async ({ appliance }) => {
   await appliance.setUp();

@@ -2,6 +2,7 @@
 import { account } from "./appliance.ts";
 import { expect, inspect, test, visit } from "./page.ts";
 
+test.use({ story: "a new owner" });
 test.describe.configure({ mode: "serial" });
 
 test("d1 an owner sets the appliance up", async ({ page, appliance }, info) => {
