@@ -30,8 +30,8 @@ export interface LiveSource {
 }
 
 /**
- * off: not started, or the login ended. connecting: a picture is on its way. live: what is shown is current.
- * waiting: the connection broke; the next attempt comes when `countdown` ends.
+ * off: not started, or the login ended. connecting: the first picture is on its way. live: what is shown is current.
+ * waiting: the connection broke; the next attempt comes when `countdown` ends, and is under way while that is 0.
  */
 export type LiveState = 'off' | 'connecting' | 'live' | 'waiting';
 
@@ -45,7 +45,6 @@ const SILENCE = 17_000;
 /** Resyncs are at least this far apart. */
 const RESYNC_SPACING = 2_000;
 const LOGIN_ENDED = 4401;
-const NOT_ALLOWED = 4403;
 
 export class Live {
   state = $state<LiveState>('off');
@@ -79,6 +78,8 @@ export class Live {
   /** What came while a load was under way, to be played again over what it brought. */
   #whileLoading: LiveMessage[] | null = null;
   #loadAgain = false;
+  /** An attempt to come back is under way. */
+  #trying = false;
   #loadedAt = 0;
   #retryAt = 0;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
@@ -134,6 +135,7 @@ export class Live {
       document.removeEventListener('visibilitychange', this.#onVisible);
     }
     this.state = 'off';
+    this.#trying = false;
     this.loaded = false;
     this.heardAt = null;
     this.summary = null;
@@ -143,9 +145,10 @@ export class Live {
 
   /** Does not wait for the countdown. */
   retryNow = (): void => {
-    if (this.state !== 'waiting') return;
+    if (this.state !== 'waiting' || this.#trying) return;
     this.#clearTimers();
-    this.state = 'connecting';
+    this.#trying = true;
+    this.countdown = 0;
     void this.#connect();
   };
 
@@ -217,7 +220,7 @@ export class Live {
     socket.onclose = (event) => {
       if (!current()) return;
       this.#hangUp();
-      if (event.code === LOGIN_ENDED || event.code === NOT_ALLOWED) this.#end();
+      if (event.code === LOGIN_ENDED) this.#end();
       else this.#wait();
     };
   }
@@ -306,6 +309,8 @@ export class Live {
       this.#flush();
       this.#loadedAt = Date.now();
       this.#attempt = 0;
+      this.#trying = false;
+      this.countdown = null;
       this.loaded = true;
       this.state = 'live';
     } catch (error) {
@@ -386,6 +391,7 @@ export class Live {
   }
 
   #wait(): void {
+    this.#trying = false;
     const delay = backoff(this.#attempt);
     this.#attempt += 1;
     this.state = 'waiting';

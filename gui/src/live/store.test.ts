@@ -168,7 +168,13 @@ describe('the live store', () => {
     expect(source.sockets).toHaveLength(2);
     live.retryNow();
     await settle();
-    expect(source.sockets).toHaveLength(2);
+    expect([source.sockets.length, live.state, live.countdown]).toEqual([2, 'waiting', 0]);
+  });
+
+  it('takes a ticket that came too late for no end of the login', async () => {
+    await goLive();
+    last().onclose?.({ code: 4403 });
+    expect([live.state, source.ended]).toEqual(['waiting', 0]);
   });
 
   it('ends with the login and forgets what it knew', async () => {

@@ -67,7 +67,6 @@ export const words = {
   noteEmpty: 'What the next person on the roof should know.',
   noteHint: 'At most 300 characters.',
   noteSaved: 'Note saved',
-  noteNotSaved: 'The note was not saved',
   save: 'Save',
   cancel: 'Cancel',
 
@@ -129,7 +128,6 @@ export const words = {
   total: 'Received / sent',
   errors: 'Errors',
   drops: 'Drops',
-  mtu: 'MTU',
   up: 'Up',
   noLink: 'No link',
   off: 'Off',

@@ -7,7 +7,6 @@ export const words = {
   add: 'Add device',
   search: 'Filter devices',
   searchPlaceholder: 'Name, address, MAC, model, site…',
-  clearSearch: 'Clear the filter',
   role: 'Role',
   allRoles: 'All roles',
   site: 'Site',
@@ -87,7 +86,6 @@ export const words = {
   moveTo: 'Move to site',
   working: (done: number, all: number) => `${count(done)} of ${count(all)}`,
   nothingOffline: 'None of these devices is connected.',
-  nothingUnauthorised: 'All of these devices are authorised already.',
 
   authorised: (n: number, site: string) => `${devices(n)} authorised to ${site}`,
   moved: (n: number, site: string) => `${devices(n)} moved to ${site}`,
@@ -112,6 +110,9 @@ export const words = {
     n === 1
       ? 'Its history goes with it and the device is told to forget this appliance. This cannot be undone; with the device key it can be added again.'
       : 'Their history goes with them and they are told to forget this appliance. This cannot be undone; with the device key they can be added again.',
+  rejectTitle: (n: number, name: string) => (n === 1 ? `Turn ${name} away?` : `Turn ${devices(n)} away?`),
+  rejectBody: 'It may knock again as long as it has a device key that is good.',
+  rejectVerb: 'Turn away',
   deleteVerb: (n: number) => (n === 1 ? 'Delete device' : `Delete ${devices(n)}`),
   deleteTyped: (n: number) => `delete ${n}`,
   deleted: (n: number, name: string) => (n === 1 ? `${name} is deleted` : `${devices(n)} deleted`),
@@ -160,7 +161,6 @@ export const words = {
   done: 'Done',
 
   openPage: 'Open page',
-  panelFacts: 'Facts',
   panelEvents: 'Last events',
   noEvents: 'Nothing has happened to this device yet.',
 };

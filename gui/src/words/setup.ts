@@ -11,7 +11,7 @@ export const words = {
   code: 'Set-up code',
   codeHint: '20 letters and digits. Upper or lower case, with or without dashes.',
   codeWhere: 'Where to find it',
-  codeWhereFile: 'In the appliance’s data directory, readable for its administrator:',
+  codeWhereFile: 'In the appliance’s data directory, readable by its administrator:',
   codeWhereRun: 'On a developer’s machine, in the terminal of',
   codeMissing: 'Type the set-up code. It has 20 letters and digits.',
   codeLength: (n: number) => `A set-up code has 20 letters and digits; this has ${n}.`,

@@ -63,10 +63,18 @@ export async function refresh(devices: readonly Device[], progress?: Progress): 
 
 export async function remove(devices: readonly Device[], progress?: Progress): Promise<boolean> {
   const n = devices.length;
+  // One that waits has no history to lose and can knock again.
   const waiting = devices.every((one) => !one.identification.authorized);
-  const typed = waiting ? undefined : n === 1 ? nameOf(devices) : words.deleteTyped(n);
-  const question = { title: words.deleteTitle(n, nameOf(devices)), body: words.deleteBody(n), verb: words.deleteVerb(n), danger: true };
-  if (!(await confirm(typed === undefined ? question : { ...question, typed }))) return false;
+  const question = waiting
+    ? { title: words.rejectTitle(n, nameOf(devices)), body: words.rejectBody, verb: words.rejectVerb }
+    : {
+        title: words.deleteTitle(n, nameOf(devices)),
+        body: words.deleteBody(n),
+        verb: words.deleteVerb(n),
+        danger: true,
+        typed: n === 1 ? nameOf(devices) : words.deleteTyped(n),
+      };
+  if (!(await confirm(question))) return false;
   return tried(words.notDeleted, async () => {
     const call = (ids: string[]) => withStepUp(() => ask(api.POST('/nms/api/v2.1/devices/bulkdelete', { body: { ids } })));
     const answers = await inPieces(idsOf(devices), call, progress);
