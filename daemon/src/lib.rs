@@ -12,6 +12,8 @@ pub mod supervisor;
 pub mod seal;
 pub mod store;
 
+pub mod outbound;
+
 pub mod audit;
 
 pub mod accounts;
