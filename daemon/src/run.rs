@@ -18,7 +18,8 @@ use crate::config::{Config, Level};
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::Events;
 use crate::devices::{Devices, Ground, Tuning};
-use crate::edge::{self, Accepting, Behind, Certificates, Edge, Listeners};
+use crate::edge::{self, Accepting, Behind, Certificates, Edge, Foundation, Listeners, OwnFiles};
+use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
@@ -123,9 +124,24 @@ async fn open(
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
     let keys = ConnectionKeys::load(&store, &seal).await?;
-    let certificates = Certificates::load(&store, &seal, &clock, keys.host().as_deref()).await?;
+    let outbound = Outbound::load(&store).await?;
+    let foundation =
+        Foundation { store: store.clone(), seal, clock: clock.clone(), outbound: outbound.clone() };
+    let files = own_files(config);
+    let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
     if let Some(port) = listeners.addresses().inform_port() {
         keys.serve_at(port, certificates.is_untrusted());
+        let (mut serving, stop) = (certificates.changes(), supervisor.token());
+        let following = keys.clone();
+        supervisor.spawn("device key follows the certificate", Essential::No, async move {
+            let follow = async {
+                while serving.changed().await.is_ok() {
+                    let untrusted = serving.borrow_and_update().untrusted;
+                    following.serve_at(port, untrusted);
+                }
+            };
+            stop.run_until_cancelled(follow).await;
+        });
     }
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
@@ -145,6 +161,12 @@ async fn open(
     });
     let behind = Behind { certificates, router, devices, accepting };
     Ok((Edge::start(listeners, behind, data_dir, supervisor)?, store.file()))
+}
+
+/// The owner's certificate that the boot file names.
+fn own_files(config: &Config) -> Option<OwnFiles> {
+    let files = config.certificate.chain.clone().zip(config.certificate.key.clone());
+    files.map(|(chain_file, key_file)| OwnFiles { chain_file, key_file })
 }
 
 /// How the web finds out whether the store writes, without knowing it.

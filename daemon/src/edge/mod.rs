@@ -47,7 +47,11 @@ use crate::devices::Devices;
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::accepting::Accepting;
-pub use self::certificate::{CertificateError, Certificates};
+pub use self::certificate::{
+    AcmeSettings, AcmeStatus, CertificateError, CertificateInfo, CertificateStatus, Certificates,
+    Challenge, Check, Failure, Foundation, Mode, NameCheck, OwnFiles, OwnPem, OwnStatus, Port80,
+    Serving, Unfit,
+};
 pub use self::listen::{Addresses, ListenError, Listeners};
 pub(crate) use self::tls::gather_entropy;
 
@@ -132,7 +136,9 @@ impl Edge {
         };
         let https = door.tls_port(people, &behind, &tls::HTTP)?;
         let inform = door.tls_port(Purpose::Devices, &behind, &tls::UPGRADES)?;
-        let redirect = Port::Redirect(addresses.https_port().unwrap_or(443));
+        let certificates = behind.certificates.clone();
+        certificates.port_80(!listeners.http.is_empty(), plain_http(&listeners));
+        let redirect = Port::Redirect(addresses.https_port().unwrap_or(443), certificates);
         let serve = |name, listeners: Vec<Bound>, port: &Port| {
             for bound in listeners {
                 let accepting = door.clone().accept_on(bound.listener, port.clone());
@@ -149,9 +155,8 @@ impl Edge {
         supervisor.spawn("listener probe", Essential::Yes, async move {
             stop.run_until_cancelled(behind.accepting.probe(all)).await;
         });
-        let hosts = behind.devices.keys().hosts();
         supervisor.spawn("certificate renewal", Essential::Yes, async move {
-            stopping.run_until_cancelled(behind.certificates.keep_fresh(hosts)).await;
+            stopping.run_until_cancelled(behind.certificates.keep(behind.devices)).await;
         });
         addresses.write(data_dir)?;
         Ok(Self { addresses })
@@ -166,8 +171,8 @@ impl Edge {
 /// What a port does with a connection.
 #[derive(Clone)]
 enum Port {
-    /// Sends it to this HTTPS port.
-    Redirect(u16),
+    /// Answers a CA's challenge, and sends everybody else to this HTTPS port.
+    Redirect(u16, Certificates),
     Tls(Arc<TlsPort>),
 }
 
@@ -194,9 +199,12 @@ impl Door {
         behind: &Behind,
         protocols: &[&[u8]],
     ) -> Result<Arc<TlsPort>, EdgeError> {
+        let config = tls::config(behind.certificates.resolver(), protocols)?;
         Ok(Arc::new(TlsPort {
             purpose,
-            tls: TlsAcceptor::from(tls::config(behind.certificates.resolver(), protocols)?),
+            challenged: TlsAcceptor::from(tls::with_challenge(&config)),
+            tls: TlsAcceptor::from(config),
+            certificates: behind.certificates.clone(),
             router: behind.router.clone(),
             devices: behind.devices.clone(),
             tasks: self.tasks.clone(),
@@ -229,7 +237,9 @@ impl Door {
             let claim = place.claim();
             let socket = Socket::new(tcp, seat);
             let task = match port {
-                Port::Redirect(https) => self.tasks.spawn(redirected(socket, place, *https)),
+                Port::Redirect(https, certificates) => {
+                    self.tasks.spawn(redirected(socket, place, *https, certificates.clone()))
+                }
                 Port::Tls(port) => self.tasks.spawn(Arc::clone(port).serve(socket, peer, place)),
             };
             claim.by(task.abort_handle());
@@ -237,9 +247,16 @@ impl Door {
     }
 }
 
-async fn redirected(socket: Socket, place: Place, https_port: u16) {
-    redirect::serve(socket, https_port).await;
+async fn redirected(socket: Socket, place: Place, https_port: u16, certificates: Certificates) {
+    redirect::serve(socket, https_port, &certificates).await;
     drop(place);
+}
+
+fn plain_http(listeners: &Listeners) -> String {
+    if listeners.http.is_empty() {
+        return "The settings name no port for plain HTTP.".to_owned();
+    }
+    "It answers a certificate authority's challenge and sends browsers to HTTPS.".to_owned()
 }
 
 /// How many connections may be open: all descriptors that the system grants, less a reserve.

@@ -1,4 +1,4 @@
-//! The plain HTTP port: sends everybody to HTTPS and serves nothing.
+//! The plain HTTP port: answers a CA's challenge, sends everybody else to HTTPS, and serves nothing.
 
 use std::convert::Infallible;
 use std::net::Ipv6Addr;
@@ -7,12 +7,13 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::{HOST, HeaderValue, LOCATION};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
+use super::certificate::{CHALLENGE_PATH, Certificates};
 use super::plain;
 use super::socket::Socket;
 
@@ -24,9 +25,12 @@ const CONNECTION_TIME: Duration = Duration::from_secs(15);
 const BUFFER: usize = 8 * 1024;
 
 /// Answers one request on a plain connection, whatever it is, and closes.
-pub(super) async fn serve(socket: Socket, https_port: u16) {
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(to_https(&request, https_port)) });
+pub(super) async fn serve(socket: Socket, https_port: u16, certificates: &Certificates) {
+    let service = service_fn(|request| {
+        let answer = challenge(&request, |token| certificates.http01(token));
+        let answer = answer.unwrap_or_else(|| to_https(&request, https_port));
+        async move { Ok::<_, Infallible>(answer) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -35,6 +39,22 @@ pub(super) async fn serve(socket: Socket, https_port: u16) {
         .serve_connection(TokioIo::new(socket), service);
     // How it ended does not matter: nothing is kept of it.
     drop(timeout(CONNECTION_TIME, Box::pin(connection)).await);
+}
+
+/// The answer to a CA (RFC 8555, section 8.3), if it is one that asks. `answers` knows the tokens
+/// that are waited for.
+fn challenge<B>(
+    request: &Request<B>,
+    answers: impl FnOnce(&str) -> Option<String>,
+) -> Option<Response<Body>> {
+    let token = request.uri().path().strip_prefix(CHALLENGE_PATH)?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    Some(match answers(token) {
+        Some(answer) => plain::text(StatusCode::OK, answer),
+        None => plain::text(StatusCode::NOT_FOUND, "No certificate authority is waited for.\n"),
+    })
 }
 
 /// 308, so that the method stays what it was.
@@ -111,6 +131,26 @@ mod tests {
         assert_eq!(target("/x", "[2001:db8::1]:80", 8443), "https://[2001:db8::1]:8443/x");
         assert_eq!(target("http://other.example/x", "ignored", 443), "https://other.example/x");
         assert_eq!(target("*", "aerie.example", 443), "https://aerie.example/");
+    }
+
+    #[test]
+    fn p1_a_challenge_that_is_waited_for_is_answered_and_no_other() {
+        let ask = |method: Method, path: &str| {
+            let mut request = Request::new(());
+            *request.method_mut() = method;
+            *request.uri_mut() = path.parse().unwrap();
+            let known = |token: &str| (token == "known").then(|| "known.thumb".to_owned());
+            challenge(&request, known).map(|response| response.status())
+        };
+        let path = "/.well-known/acme-challenge/known";
+        assert_eq!(ask(Method::GET, path), Some(StatusCode::OK));
+        assert_eq!(ask(Method::HEAD, path), Some(StatusCode::OK));
+        assert_eq!(ask(Method::POST, path), None, "that is redirected like all else");
+        for other in ["other", "", "known/", "../known", "known%2f"] {
+            let path = format!("/.well-known/acme-challenge/{other}");
+            assert_eq!(ask(Method::GET, &path), Some(StatusCode::NOT_FOUND), "{other}");
+        }
+        assert_eq!(ask(Method::GET, "/.well-known/security.txt"), None);
     }
 
     #[test]

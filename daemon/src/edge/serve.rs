@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::body::{Answer, Arriving};
+use super::certificate::{CHALLENGE, Certificates};
 use super::crowd::Place;
 use super::socket::Socket;
 use super::upgrade::{self, Guest};
@@ -68,6 +69,9 @@ pub(super) enum Purpose {
 pub(super) struct TlsPort {
     pub(super) purpose: Purpose,
     pub(super) tls: TlsAcceptor,
+    /// For the time in which a CA is about to look.
+    pub(super) challenged: TlsAcceptor,
+    pub(super) certificates: Certificates,
     pub(super) router: Router,
     pub(super) devices: Devices,
     pub(super) tasks: TaskTracker,
@@ -100,8 +104,14 @@ impl TlsPort {
         place: Place,
         deadline: Instant,
     ) -> Option<(Guest, OnUpgrade)> {
-        let handshake = Box::pin(timeout_at(deadline, self.tls.accept(socket)));
+        let challenged = self.certificates.awaits_tls_challenge();
+        let tls = if challenged { &self.challenged } else { &self.tls };
+        let handshake = Box::pin(timeout_at(deadline, tls.accept(socket)));
         let Ok(Ok(stream)) = handshake.await else { return None };
+        // A CA has seen what it wanted to see: the handshake.
+        if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE) {
+            return None;
+        }
         place.moved();
         let (port, place) = (Arc::clone(self), Arc::new(place));
         let connection = Arc::new(Connection { port, peer, place, guest: Mutex::default() });

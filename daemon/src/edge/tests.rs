@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{Events, Query};
 use crate::devices::{Ground, Tuning};
+use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::Store;
 
@@ -92,7 +93,9 @@ async fn house_with(separate: bool, tuning: Tuning) -> House {
     let supervisor = Supervisor::new();
     let keys = ConnectionKeys::load(&store, &seal).await.unwrap();
     keys.set_host("localhost".to_owned()).await.unwrap();
-    let certificates = Certificates::load(&store, &seal, &clock, Some("localhost")).await.unwrap();
+    let outbound = Outbound::load(&store).await.unwrap();
+    let foundation = Foundation { store: store.clone(), seal, clock: clock.clone(), outbound };
+    let certificates = Certificates::load(&foundation, Some("localhost"), None).await.unwrap();
     let events = Events::load(store.clone(), clock.clone(), &supervisor).await.unwrap();
     let ground = Ground { store, clock, keys, events };
     let devices = Devices::start(ground, tuning, &supervisor).await.unwrap();

@@ -8,6 +8,8 @@ use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
 
+use super::certificate::CHALLENGE;
+
 /// HTTP/2 and HTTP/1.1, for browsers.
 pub(super) const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// HTTP/1.1 alone, for devices: an upgrade to WebSocket is HTTP/1.1.
@@ -62,4 +64,12 @@ pub(super) fn config(
     // A device opens one connection and needs one ticket to come back; each costs an encryption.
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
+}
+
+/// The same for the time in which a CA is about to look (TLS-ALPN-01): who speaks its protocol and
+/// no other is let in too.
+pub(super) fn with_challenge(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.push(CHALLENGE.to_vec());
+    Arc::new(config)
 }
