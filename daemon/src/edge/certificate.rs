@@ -99,6 +99,7 @@ struct Shared {
     seal: Seal,
     clock: Clock,
     live: Arc<Live>,
+    plain_closed: watch::Sender<bool>,
     stored: tokio::sync::Mutex<Stored>,
 }
 
@@ -132,6 +133,7 @@ impl Certificates {
                 seal: seal.clone(),
                 clock: clock.clone(),
                 live: Arc::new(Live(RwLock::new(certified))),
+                plain_closed: watch::Sender::new(false),
                 stored: tokio::sync::Mutex::new(stored),
             }),
         };
@@ -143,6 +145,11 @@ impl Certificates {
     /// allow that.
     pub fn is_untrusted(&self) -> bool {
         true
+    }
+
+    /// Whether plain HTTP has to stay closed, and every change of that.
+    pub(super) fn plain_closed(&self) -> watch::Receiver<bool> {
+        self.shared.plain_closed.subscribe()
     }
 
     /// What is shown now.
@@ -178,7 +185,7 @@ impl Certificates {
     /// Sees to it that the certificate is not about to end and covers the host name. Connections
     /// that are open do not notice.
     async fn refresh(&self, host: Option<&str>) -> Result<(), CertificateError> {
-        let Shared { store, seal, clock, live, stored } = &*self.shared;
+        let Shared { store, seal, clock, live, stored, .. } = &*self.shared;
         let mut stored = stored.lock().await;
         let now = clock.now();
         if !stored.is_due(now) && host.is_none_or(|host| stored.covers(host)) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
 
 /// HTTP/2 and HTTP/1.1, for browsers.
-pub(super) const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// HTTP/1.1 alone, for devices: an upgrade to WebSocket is HTTP/1.1.
-pub(super) const UPGRADES: [&[u8]; 1] = [b"http/1.1"];
+const UPGRADES: [&[u8]; 1] = [b"http/1.1"];
 
 /// Everything with forward secrecy and an authenticated cipher, nothing else. Key exchange is by
 /// the server's preference: hybrid post-quantum first.
@@ -46,12 +46,38 @@ pub(crate) fn gather_entropy() {
     }
 }
 
-/// The configuration of one kind of port. Sessions resume by tickets that the peer keeps, so that
-/// ten thousand devices leave nothing in memory here.
-pub(super) fn config(
+/// How TLS is spoken, by whom it is spoken with. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Policy {
+    people: Arc<ServerConfig>,
+    devices: Arc<ServerConfig>,
+}
+
+impl Policy {
+    pub(super) fn new(resolver: &Arc<dyn ResolvesServerCert>) -> Result<Self, rustls::Error> {
+        let people = config(Arc::clone(resolver), &HTTP)?;
+        let mut devices = config(Arc::clone(resolver), &UPGRADES)?;
+        // A device opens one connection and keeps it: a ticket to come back costs both sides an
+        // encryption and a packet, and is never used.
+        devices.send_tls13_tickets = 0;
+        Ok(Self { people: Arc::new(people), devices: Arc::new(devices) })
+    }
+
+    /// The configuration for who opened with this hello. Browsers offer HTTP/2, tools offer
+    /// nothing; HTTP/1.1 alone is what a device offers.
+    pub(super) fn for_hello(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let offered: Option<Vec<&[u8]>> = hello.alpn().map(Iterator::collect);
+        let device = offered.is_some_and(|offered| offered == UPGRADES);
+        Arc::clone(if device { &self.devices } else { &self.people })
+    }
+}
+
+/// Sessions resume by tickets that the peer keeps, so that ten thousand connections leave nothing
+/// in memory here.
+fn config(
     resolver: Arc<dyn ResolvesServerCert>,
     protocols: &[&[u8]],
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
@@ -59,7 +85,5 @@ pub(super) fn config(
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Ticketer::new()?;
-    // A device opens one connection and needs one ticket to come back; each costs an encryption.
-    config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok(config)
 }
