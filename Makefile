@@ -59,7 +59,7 @@ clean: ## remove what was built and installed here (your data in ./var stays)
 # ---- set-up: each step says what it does and is skipped when it has been done ----
 
 packages:
-	@tests/setup/packages.sh gcc libc6-dev ca-certificates curl python3-venv
+	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
 	@tests/setup/packages.sh shellcheck chromium

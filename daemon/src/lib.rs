@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod network;
 pub mod supervisor;
+pub mod systemd;
 
 pub mod seal;
 pub mod store;

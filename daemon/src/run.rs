@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fs;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -12,13 +14,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Account, Accounts};
 use crate::clock::Clock;
 use crate::config::{Config, Level};
 use crate::devices::connection_key::ConnectionKeys;
-use crate::devices::events::Events;
+use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
-use crate::edge::{self, Accepting, Behind, Certificates, Edge, Foundation, Listeners, OwnFiles};
+use crate::edge::{
+    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, TokenSeen,
+};
 use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
@@ -87,15 +91,8 @@ fn data_dir(path: &Path) -> Result<(), DataDir> {
 async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let (supervisor, ended) = Supervisor::watched();
     let signals = Signals::listen()?;
-    let (edge, store) = open(config, &supervisor).await?;
-    info!(
-        http = ?edge.addresses().http,
-        https = ?edge.addresses().https,
-        inform = ?edge.addresses().inform,
-        "aerie is up"
-    );
+    let store = open(config, &supervisor).await?;
     let outcome = wait(&supervisor, ended, signals).await;
-    drop(edge);
     if tokio::time::timeout(CLOSING, store.closed()).await.is_err() {
         // Nothing is lost: what was acknowledged is on the disk, and the next start mends the rest.
         warn!("something still holds the store; it is left open");
@@ -104,14 +101,11 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// Builds the rooms in order.
-async fn open(
-    config: &Config,
-    supervisor: &Supervisor,
-) -> Result<(Edge, StoreFile), Box<dyn Error>> {
+async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box<dyn Error>> {
     let data_dir = &config.data_dir;
-    let listeners = Listeners::bind(config)?;
     let clock = Clock::system();
     let store = Store::open(&data_dir.join("store.redb"))?;
+    let (opening, ports) = Opening::open(config, &store, crate::systemd::inherited()).await?;
     let (broken, stop) = (store.file().broken(), supervisor.token());
     supervisor.spawn("store", Essential::Yes, async move {
         stop.run_until_cancelled(broken).await;
@@ -129,20 +123,7 @@ async fn open(
         Foundation { store: store.clone(), seal, clock: clock.clone(), outbound: outbound.clone() };
     let files = own_files(config);
     let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
-    if let Some(port) = listeners.addresses().inform_port() {
-        keys.serve_at(port, certificates.is_untrusted());
-        let (mut serving, stop) = (certificates.changes(), supervisor.token());
-        let following = keys.clone();
-        supervisor.spawn("device key follows the certificate", Essential::No, async move {
-            let follow = async {
-                while serving.changed().await.is_ok() {
-                    let untrusted = serving.borrow_and_update().untrusted;
-                    following.serve_at(port, untrusted);
-                }
-            };
-            stop.run_until_cancelled(follow).await;
-        });
-    }
+    keys.serve_at(opening.settings().door_port(), certificates.is_untrusted());
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
     let tuning = Tuning {
@@ -151,16 +132,39 @@ async fn open(
     };
     let devices = Devices::start(ground, tuning, supervisor).await?;
     let accepting = Accepting::default();
+    let token_seen = token_seen(&accounts, &devices, supervisor);
     let router = web::router(Rooms {
         accounts,
+        ports: ports.clone(),
         devices: devices.clone(),
         clock,
         accepting: accepting.clone(),
         store: store_probe(&store),
         supervisor: supervisor.clone(),
     });
-    let behind = Behind { certificates, router, devices, accepting };
-    Ok((Edge::start(listeners, behind, data_dir, supervisor)?, store.file()))
+    let behind = Behind { certificates, router, devices, accepting, token_seen };
+    edge::start(opening, behind, data_dir, supervisor)?;
+    let listeners = &ports.picture().listeners;
+    let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
+    info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
+    Ok(store.file())
+}
+
+/// Ends a login whose token came over plain HTTP, without making who sent it wait.
+fn token_seen(accounts: &Accounts, devices: &Devices, supervisor: &Supervisor) -> Arc<TokenSeen> {
+    let (accounts, events) = (accounts.clone(), devices.events().clone());
+    let supervisor = supervisor.clone();
+    Arc::new(move |token, from| {
+        let Some(login) = accounts.leaked(token) else { return };
+        let (accounts, events) = (accounts.clone(), events.clone());
+        supervisor.spawn("leaked login", Essential::No, async move {
+            match accounts.end_leaked(login).await {
+                Ok(Some(account)) => events.record(leak(&account, from)),
+                Ok(None) => {}
+                Err(error) => error!(%error, "a login that leaked could not be ended"),
+            }
+        });
+    })
 }
 
 /// The owner's certificate that the boot file names.
@@ -177,6 +181,16 @@ fn store_probe(store: &Store) -> StoreProbe {
         async move { store.probe().await.map_err(|error| error.to_string()) }
     };
     StoreProbe::new(write, move || sizing.bytes())
+}
+
+fn leak(account: &Account, from: SocketAddr) -> Event {
+    let message = format!(
+        "A login of {} was ended: its token came from {} over plain HTTP, where anybody on the \
+         way could read it. Mend the script or bookmark that says http:// instead of https://.",
+        account.username,
+        from.ip().to_canonical(),
+    );
+    Event::quiet(events::Level::Warning, "login", message).by(account.id).at_once()
 }
 
 async fn wait(

@@ -10,6 +10,7 @@ present() {
         libc6-dev) printf '#include <stdlib.h>\n' | cc -E -x c - >/dev/null 2>&1 ;;
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ] ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        libsystemd-dev) pkg-config --exists libsystemd 2>/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }

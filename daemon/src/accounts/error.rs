@@ -41,6 +41,12 @@ pub enum AccountError {
     /// No login, or it has ended.
     #[error("log in first; the login has ended or was never there")]
     NoLogin,
+    /// The login's token was sent without encryption.
+    #[error(
+        "this login was ended: its token was sent over plain HTTP, where anybody on the way could \
+         read it; write https:// and log in again"
+    )]
+    Leaked,
     /// The store.
     #[error("the account could not be stored or read")]
     Store(#[from] StoreError),

@@ -6,6 +6,7 @@
 
 mod account;
 mod error;
+mod leaked;
 mod logins;
 mod passwords;
 mod roles;
@@ -27,6 +28,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::account::{Changed, check_email, check_names, first_record, fold, hash_of, role};
+use self::leaked::Leaked;
 use self::logins::{Logins, begin, new_token};
 use self::passwords::Passwords;
 use self::setup_code::{CodeError, SetupCode};
@@ -75,6 +77,7 @@ struct Inner {
     data_dir: PathBuf,
     passwords: Passwords,
     logins: Logins,
+    leaked: Leaked,
     throttle: Throttle,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
@@ -133,6 +136,7 @@ impl Accounts {
                 data_dir: data_dir.to_owned(),
                 passwords: Passwords::new(seal.peppers().clone()),
                 logins: restored(accounts, live),
+                leaked: Leaked::default(),
                 throttle: Throttle::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
@@ -338,8 +342,13 @@ impl Accounts {
         token: &str,
     ) -> impl Future<Output = Result<Login, AccountError>> + Send + use<> {
         let id = LoginId::of_token(token);
-        let login = self.inner.logins.touch(id, self.inner.clock.now());
-        std::future::ready(login.ok_or(AccountError::NoLogin))
+        let login = if self.inner.leaked.knows(&id) {
+            Err(AccountError::Leaked)
+        } else {
+            let touched = self.inner.logins.touch(id, self.inner.clock.now());
+            touched.ok_or(AccountError::NoLogin)
+        };
+        std::future::ready(login)
     }
 
     /// Whether a login is live, without extending it.

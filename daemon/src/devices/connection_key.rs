@@ -121,6 +121,22 @@ impl ConnectionKeys {
         door.untrusted = untrusted;
     }
 
+    /// Says whether device keys have to allow a certificate that nobody vouches for.
+    pub fn set_untrusted(&self, untrusted: bool) {
+        self.door.write().unwrap_or_else(PoisonError::into_inner).untrusted = untrusted;
+    }
+
+    /// Whether device keys allow a certificate that nobody vouches for.
+    pub fn untrusted(&self) -> bool {
+        self.door.read().unwrap_or_else(PoisonError::into_inner).untrusted
+    }
+
+    /// Refuses a host that no device key can hold.
+    pub fn check_host(&self, host: &str) -> Result<(), KeysError> {
+        DeviceKey::parse(&self.written_for(host.to_owned()))?;
+        Ok(())
+    }
+
     /// The host name or address under which devices find the appliance; `None` before the set-up.
     pub fn host(&self) -> Option<String> {
         self.host.borrow().clone()
@@ -134,7 +150,7 @@ impl ConnectionKeys {
     /// Remembers the host name or address (IPv6 without brackets) under which devices find the
     /// appliance. Durable when it returns; what no device key can hold is refused.
     pub async fn set_host(&self, host: String) -> Result<(), KeysError> {
-        DeviceKey::parse(&self.written_for(host.clone()))?;
+        self.check_host(&host)?;
         let text = serde_json::Value::from(host.as_str()).to_string();
         self.store.write(move |writer| writer.put(tables::SETTINGS, HOST, &text)).await?;
         self.host.send_replace(Some(host));

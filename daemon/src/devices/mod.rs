@@ -293,6 +293,11 @@ impl Devices {
         counts
     }
 
+    /// Whether any device has been authorised.
+    pub fn has_enrolled(&self) -> bool {
+        self.inner.registry.all().iter().any(|cell| cell.is_authorized())
+    }
+
     /// Statistics of the last hour.
     pub fn history(&self) -> &History {
         &self.inner.history

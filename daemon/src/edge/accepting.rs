@@ -53,15 +53,18 @@ impl Accepting {
         probe
     }
 
-    /// Tries the listeners at these addresses for ever.
-    pub(super) async fn probe(self, listeners: Vec<SocketAddr>) {
+    /// Tries the listeners that are open at these addresses, for ever.
+    pub(super) async fn probe(self, open: watch::Receiver<Vec<SocketAddr>>) {
         loop {
             let mut all = true;
+            let listeners = open.borrow().clone();
             for listener in &listeners {
                 let arrived = timeout(LIMIT, self.knock(reachable(*listener))).await;
                 // One that arrives too late proves nothing to the next.
                 self.shared.probe.store(0, Relaxed);
-                if !matches!(arrived, Ok(Ok(()))) {
+                // It may have been closed meanwhile.
+                let still = open.borrow().contains(listener);
+                if !matches!(arrived, Ok(Ok(()))) && still {
                     tracing::warn!(%listener, "the listener does not accept connections");
                     all = false;
                 }

@@ -11,8 +11,6 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-use crate::config::Config;
-
 /// Connections that the kernel holds for us while a storm is let in.
 const BACKLOG: u32 = 4096;
 /// A peer that takes nothing for so long is gone, whatever it still acknowledges.
@@ -24,16 +22,16 @@ const ADDRESSES_FILE: &str = "addresses.json";
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// Somebody else has it.
-    #[error("{0} is in use: end the program that listens there, or choose another [{1}] listen")]
+    #[error("{0} is in use: end the program that listens there, or choose another address for {1}")]
     InUse(SocketAddr, &'static str, #[source] io::Error),
     /// A port below 1024.
     #[error(
         "not allowed to listen on {0}: give the daemon CAP_NET_BIND_SERVICE, or choose a port \
-         from 1024 up in [{1}] listen"
+         from 1024 up for {1}"
     )]
     NotAllowed(SocketAddr, &'static str, #[source] io::Error),
     /// Anything else, such as an address that this machine does not have.
-    #[error("cannot listen on {0}: correct [{1}] listen")]
+    #[error("cannot listen on {0}: is it an address of this machine? Choose another for {1}")]
     Other(SocketAddr, &'static str, #[source] io::Error),
     /// The address file.
     #[error("cannot write {0}: make the data directory writable for the daemon")]
@@ -76,64 +74,45 @@ impl Addresses {
     }
 }
 
-/// Ports that are open, so that the kernel already queues connections, and not yet served.
-#[derive(Debug)]
-pub struct Listeners {
-    pub(super) http: Vec<Bound>,
-    pub(super) https: Vec<Bound>,
-    /// Empty when devices use the HTTPS port.
-    pub(super) inform: Vec<Bound>,
-}
-
-/// One open port.
-#[derive(Debug)]
-pub(super) struct Bound {
-    pub(super) address: SocketAddr,
-    pub(super) listener: TcpListener,
-}
-
-impl Listeners {
-    /// Opens all ports of the boot file. Call it inside the runtime.
-    pub fn bind(config: &Config) -> Result<Self, ListenError> {
-        let separate = config.inform.as_ref().map_or(&[][..], |inform| &inform.listen);
-        Ok(Self {
-            http: bind_all(&config.http.listen, "http")?,
-            https: bind_all(&config.https.listen, "https")?,
-            inform: bind_all(separate, "inform")?,
-        })
-    }
-
-    /// What was bound.
-    pub fn addresses(&self) -> Addresses {
-        let of = |listeners: &[Bound]| listeners.iter().map(|bound| bound.address).collect();
-        let inform = if self.inform.is_empty() { &self.https } else { &self.inform };
-        Addresses { http: of(&self.http), https: of(&self.https), inform: of(inform) }
-    }
-}
-
-fn bind_all(wanted: &[SocketAddr], section: &'static str) -> Result<Vec<Bound>, ListenError> {
-    let mut all = Vec::with_capacity(wanted.len());
-    let mut absent = None;
-    for address in wanted {
-        match bind(*address) {
-            Ok(bound) => all.push(bound),
-            // A kernel without IPv6 is no reason not to serve IPv4.
-            Err(error) if address.is_ipv6() && is_absent_family(&error) => {
-                tracing::warn!(%address, section, "this machine has no IPv6; not listening there");
-                absent = Some(explain(*address, section, error));
-            }
-            Err(error) => return Err(explain(*address, section, error)),
+/// Opens an address, and answers what was bound: port 0 became a real one.
+///
+/// `others` are the listeners that are open already. Where one of them covers the same port on all
+/// addresses, both stay: the kernel gives a connection to the one that names its address.
+pub(super) fn open(
+    address: SocketAddr,
+    section: &'static str,
+    others: &[&TcpListener],
+) -> Result<(SocketAddr, TcpListener), ListenError> {
+    let opened = match bind(address, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            bind_beside(address, others).ok_or(error)
         }
-    }
-    match absent {
-        Some(error) if all.is_empty() => Err(error),
-        _ => Ok(all),
-    }
+        other => other,
+    };
+    let listener = opened.map_err(|error| explain(address, section, error))?;
+    let bound = listener.local_addr().map_err(|error| explain(address, section, error))?;
+    Ok((bound, listener))
 }
 
-fn is_absent_family(error: &io::Error) -> bool {
+/// A listener that another life of this process opened.
+pub(super) fn adopt(kept: std::net::TcpListener) -> io::Result<(SocketAddr, TcpListener)> {
+    kept.set_nonblocking(true)?;
+    Ok((kept.local_addr()?, TcpListener::from_std(kept)?))
+}
+
+/// Whether this machine cannot have such an address at all: a kernel without IPv6 is no reason not
+/// to serve IPv4.
+pub(super) fn is_absent_family(error: &ListenError) -> bool {
     let absent = nix::errno::Errno::EAFNOSUPPORT as i32;
-    error.raw_os_error() == Some(absent) || error.kind() == io::ErrorKind::AddrNotAvailable
+    let (ListenError::InUse(address, _, error)
+    | ListenError::NotAllowed(address, _, error)
+    | ListenError::Other(address, _, error)) = error
+    else {
+        return false;
+    };
+    address.is_ipv6()
+        && (error.raw_os_error() == Some(absent)
+            || (error.kind() == io::ErrorKind::AddrNotAvailable && address.ip().is_unspecified()))
 }
 
 fn explain(address: SocketAddr, section: &'static str, error: io::Error) -> ListenError {
@@ -144,9 +123,31 @@ fn explain(address: SocketAddr, section: &'static str, error: io::Error) -> List
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<Bound> {
+/// While both sides agree to share a port, Linux lets a listener on one address stand beside one on
+/// all addresses. They agree for this moment only: otherwise a second daemon of the same user
+/// would silently take a part of our connections.
+fn bind_beside(address: SocketAddr, others: &[&TcpListener]) -> Option<TcpListener> {
+    let mut beside = Vec::new();
+    for other in others {
+        let bound = other.local_addr().ok()?;
+        if bound.port() == address.port() && bound != address {
+            setsockopt(other, sockopt::ReusePort, &true).ok()?;
+            beside.push(*other);
+        }
+    }
+    let bound = if beside.is_empty() { None } else { bind(address, true).ok() };
+    for listener in beside.into_iter().chain(&bound) {
+        if let Err(error) = setsockopt(listener, sockopt::ReusePort, &false) {
+            tracing::warn!(%error, "a port stays open to be shared");
+        }
+    }
+    bound
+}
+
+fn bind(address: SocketAddr, beside_another: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(beside_another)?;
     // An IPv6 listener that also takes IPv4 would collide with the IPv4 one, and hide sources.
     if address.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
@@ -156,8 +157,7 @@ fn bind(address: SocketAddr) -> io::Result<Bound> {
     let milliseconds = u32::try_from(TAKES_NOTHING.as_millis()).unwrap_or(u32::MAX);
     setsockopt(&socket, sockopt::TcpUserTimeout, &milliseconds)?;
     socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    Ok(Bound { address: listener.local_addr()?, listener })
+    socket.listen(BACKLOG)
 }
 
 /// The next connection. Out of descriptors or memory is a reason to wait, never to end.

@@ -1,11 +1,17 @@
-//! The plain HTTP port: answers a CA's challenge, sends everybody else to HTTPS, and serves nothing.
+//! The plain HTTP port: answers a CA's challenge, sends everybody else to HTTPS, and
+//! serves nothing.
+//!
+//! A login token that is seen here has been seen by the whole way to here: it is told to
+//! [`TokenSeen`], which ends it.
 
 use std::convert::Infallible;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{HOST, HeaderValue, LOCATION};
+use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
@@ -21,24 +27,48 @@ use super::socket::Socket;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time for the whole connection: one request, one small answer.
 const CONNECTION_TIME: Duration = Duration::from_secs(15);
+/// Both spellings of the header that carries a login's token.
+const TOKEN_HEADERS: [&str; 2] = ["x-auth-token", "a-auth-token"];
 /// hyper's least.
 const BUFFER: usize = 8 * 1024;
 
-/// Answers one request on a plain connection, whatever it is, and closes.
-pub(super) async fn serve(socket: Socket, https_port: u16, certificates: &Certificates) {
-    let service = service_fn(|request| {
-        let answer = challenge(&request, |token| certificates.http01(token));
-        let answer = answer.unwrap_or_else(|| to_https(&request, https_port));
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(BUFFER)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(socket), service);
-    // How it ended does not matter: nothing is kept of it.
-    drop(timeout(CONNECTION_TIME, Box::pin(connection)).await);
+/// Is told of every login token that came without encryption, and from where.
+pub type TokenSeen = dyn Fn(&str, SocketAddr) + Send + Sync;
+
+/// What all connections of the plain ports share.
+pub(super) struct Plain {
+    pub(super) gui_port: Arc<AtomicU16>,
+    pub(super) token_seen: Arc<TokenSeen>,
+    pub(super) certificates: Certificates,
+}
+
+impl Plain {
+    /// Answers one request on a plain connection, whatever it is, and closes.
+    pub(super) async fn serve(&self, socket: Socket, peer: SocketAddr) {
+        let service = service_fn(|request: Request<_>| {
+            self.look_for_tokens(request.headers(), peer);
+            let answer = challenge(&request, |token| self.certificates.http01(token));
+            let to_https = || to_https(&request, self.gui_port.load(Ordering::Relaxed));
+            let answer = answer.unwrap_or_else(to_https);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_buf_size(BUFFER)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(socket), service);
+        // How it ended does not matter: nothing is kept of it.
+        drop(timeout(CONNECTION_TIME, Box::pin(connection)).await);
+    }
+
+    fn look_for_tokens(&self, headers: &HeaderMap, peer: SocketAddr) {
+        for name in TOKEN_HEADERS {
+            for token in headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()) {
+                (self.token_seen)(token, peer);
+            }
+        }
+    }
 }
 
 /// The answer to a CA (RFC 8555, section 8.3), if it is one that asks. `answers` knows the tokens

@@ -6,10 +6,9 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -19,19 +18,19 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::body::{Answer, Arriving};
-use super::certificate::{CHALLENGE, Certificates};
+use super::certificate::CHALLENGE;
 use super::crowd::Place;
 use super::socket::Socket;
+use super::tls::Policy;
 use super::upgrade::{self, Guest};
-use super::{Peer, RequestId, plain};
-use crate::devices::Devices;
+use super::{Behind, Peer, Proxies, RequestId, Through, plain};
 
 /// Time for the first byte and the whole handshake together.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -55,9 +54,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const VENDOR_REASON: &[u8] = b"The protocol of this device is not public";
 
 /// What a TLS port serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// GUI, API and devices.
+    #[default]
     Everything,
     /// GUI and API; devices have the port given.
     People { inform_port: u16 },
@@ -65,20 +65,28 @@ pub(super) enum Purpose {
     Devices,
 }
 
-/// One kind of TLS port, shared by all its connections.
+/// One TLS port, shared by all its connections.
 pub(super) struct TlsPort {
-    pub(super) purpose: Purpose,
-    pub(super) tls: TlsAcceptor,
-    /// For the time in which a CA is about to look.
-    pub(super) challenged: TlsAcceptor,
-    pub(super) certificates: Certificates,
-    pub(super) router: Router,
-    pub(super) devices: Devices,
+    pub(super) listener: SocketAddr,
+    /// May change while connections live.
+    pub(super) purpose: RwLock<Purpose>,
+    pub(super) tls: Policy,
+    pub(super) behind: Arc<Behind>,
+    pub(super) proxies: Proxies,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
 
 impl TlsPort {
+    fn purpose(&self) -> Purpose {
+        *self.purpose.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, also on connections that are open.
+    pub(super) fn serve_as(&self, purpose: Purpose) {
+        *self.purpose.write().unwrap_or_else(PoisonError::into_inner) = purpose;
+    }
+
     /// Serves one connection to its end.
     pub(super) async fn serve(self: Arc<Self>, socket: Socket, peer: SocketAddr, place: Place) {
         let deadline = Instant::now() + HANDSHAKE_TIME;
@@ -91,8 +99,8 @@ impl TlsPort {
         }
         place.moved();
         let talk = Box::pin(self.talk(socket, peer, place, deadline));
-        if let Some((guest, upgrade)) = talk.await {
-            Box::pin(self.hand_over(guest, upgrade, peer)).await;
+        if let Some(guest) = talk.await {
+            Box::pin(self.hand_over(guest)).await;
         }
     }
 
@@ -103,10 +111,8 @@ impl TlsPort {
         peer: SocketAddr,
         place: Place,
         deadline: Instant,
-    ) -> Option<(Guest, OnUpgrade)> {
-        let challenged = self.certificates.awaits_tls_challenge();
-        let tls = if challenged { &self.challenged } else { &self.tls };
-        let handshake = Box::pin(timeout_at(deadline, tls.accept(socket)));
+    ) -> Option<Admitted> {
+        let handshake = Box::pin(timeout_at(deadline, handshake(&self.tls, socket)));
         let Ok(Ok(stream)) = handshake.await else { return None };
         // A CA has seen what it wanted to see: the handshake.
         if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE) {
@@ -124,7 +130,8 @@ impl TlsPort {
     }
 
     /// Takes the TLS stream back out of hyper and gives it to whom it is for.
-    async fn hand_over(&self, guest: Guest, upgrade: OnUpgrade, peer: SocketAddr) {
+    async fn hand_over(&self, admitted: Admitted) {
+        let Admitted { guest, upgrade, source } = admitted;
         let Ok(upgraded) = upgrade.await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<Socket>>>() else { return };
         let stream = parts.io.into_inner();
@@ -132,11 +139,24 @@ impl TlsPort {
             // Copied, since an empty slice would keep hyper's whole buffer.
             Guest::Device => {
                 let already = Bytes::copy_from_slice(&parts.read_buf);
-                self.devices.serve_inform(stream, already, peer);
+                self.behind.devices.serve_inform(stream, already, source);
             }
             Guest::Vendor => Box::pin(close_vendor(stream)).await,
         }
     }
+}
+
+/// Who has been let in, by which upgrade, and where they come from.
+struct Admitted {
+    guest: Guest,
+    upgrade: OnUpgrade,
+    source: SocketAddr,
+}
+
+async fn handshake(tls: &Policy, socket: Socket) -> std::io::Result<TlsStream<Socket>> {
+    let opened = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    let config = tls.for_hello(&opened.client_hello());
+    opened.into_stream(config).await
 }
 
 /// One connection that speaks HTTP.
@@ -145,7 +165,7 @@ struct Connection {
     peer: SocketAddr,
     place: Arc<Place>,
     /// Who has been let in by the answer that is on its way.
-    guest: Mutex<Option<(Guest, OnUpgrade)>>,
+    guest: Mutex<Option<Admitted>>,
 }
 
 impl Connection {
@@ -205,16 +225,19 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response<Answer>, Infallible> {
         let busy = Arc::new(self.place.busy());
+        let purpose = self.port.purpose();
+        let source = self.port.proxies.source(self.peer, request.headers());
         let response = if upgrade::is_knock(&request) {
-            self.knock(request)
-        } else if self.port.purpose == Purpose::Devices {
+            self.knock(request, purpose, source)
+        } else if purpose == Purpose::Devices {
             let sentence = "Only devices connect to this port. The web GUI has another one.\n";
             plain::text(StatusCode::NOT_FOUND, sentence)
         } else {
             let mut request = request.map(|body| Arriving::body(body, Arc::clone(&busy)));
-            request.extensions_mut().insert(Peer(self.peer));
+            request.extensions_mut().insert(Peer(source));
+            request.extensions_mut().insert(Through(self.port.listener));
             request.extensions_mut().insert(RequestId::next());
-            match self.port.router.clone().call(request).await {
+            match self.port.behind.router.clone().call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             }
@@ -222,16 +245,21 @@ impl Connection {
         Ok(response.map(|body| Answer::new(body, busy)))
     }
 
-    fn knock(&self, mut request: Request<Incoming>) -> Response<axum::body::Body> {
-        if let Purpose::People { inform_port } = self.port.purpose {
+    fn knock(
+        &self,
+        mut request: Request<Incoming>,
+        purpose: Purpose,
+        source: SocketAddr,
+    ) -> Response<axum::body::Body> {
+        if let Purpose::People { inform_port } = purpose {
             let sentence = format!("Devices connect to port {inform_port} of this appliance.\n");
             return plain::text(StatusCode::NOT_FOUND, sentence);
         }
-        let (guest, response) = upgrade::answer(&request, &self.port.devices, self.peer);
+        let (guest, response) = upgrade::answer(&request, &self.port.behind.devices, source);
         if let Some(guest) = guest {
             let upgrade = hyper::upgrade::on(&mut request);
-            let guest = Some((guest, upgrade));
-            *self.guest.lock().unwrap_or_else(PoisonError::into_inner) = guest;
+            let admitted = Some(Admitted { guest, upgrade, source });
+            *self.guest.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
         }
         response
     }

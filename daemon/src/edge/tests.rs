@@ -1,6 +1,7 @@
 //! The front door over real TCP and TLS, with real rooms behind it.
 
 mod knocks;
+mod moving;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,11 +46,12 @@ const KNOCK: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\
 
 /// A front door with everything behind it.
 struct House {
-    edge: Edge,
+    ports: Ports,
     devices: Devices,
     certificates: Certificates,
     accepting: Accepting,
     supervisor: Supervisor,
+    store: Store,
     data: tempfile::TempDir,
 }
 
@@ -97,27 +99,33 @@ async fn house_with(separate: bool, tuning: Tuning) -> House {
     let foundation = Foundation { store: store.clone(), seal, clock: clock.clone(), outbound };
     let certificates = Certificates::load(&foundation, Some("localhost"), None).await.unwrap();
     let events = Events::load(store.clone(), clock.clone(), &supervisor).await.unwrap();
-    let ground = Ground { store, clock, keys, events };
+    let ground = Ground { store: store.clone(), clock, keys, events };
     let devices = Devices::start(ground, tuning, &supervisor).await.unwrap();
-    let listeners = Listeners::bind(&config(data.path(), separate)).unwrap();
     let accepting = Accepting::default();
     let behind = Behind {
         certificates: certificates.clone(),
         router: router(),
         devices: devices.clone(),
         accepting: accepting.clone(),
+        token_seen: Arc::new(|_, _| {}),
     };
-    let edge = Edge::start(listeners, behind, data.path(), &supervisor).unwrap();
-    House { edge, devices, certificates, accepting, supervisor, data }
+    let config = config(data.path(), separate);
+    let (opening, ports) = Opening::open(&config, &store, Vec::new()).await.unwrap();
+    start(opening, behind, data.path(), &supervisor).unwrap();
+    House { ports, devices, certificates, accepting, supervisor, store, data }
 }
 
 impl House {
+    fn addresses(&self) -> Addresses {
+        self.ports.picture().addresses()
+    }
+
     fn https(&self) -> SocketAddr {
-        self.edge.addresses().https[0]
+        self.addresses().https[0]
     }
 
     fn inform(&self) -> SocketAddr {
-        self.edge.addresses().inform[0]
+        self.addresses().inform[0]
     }
 
     fn client(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
@@ -193,7 +201,7 @@ fn logged(devices: &Devices) -> String {
 async fn p1_the_router_answers_over_tls_and_knows_who_asks() {
     let house = house(false).await;
     assert!(house.ask(house.https(), &get_request("/")).await.ends_with("the GUI"));
-    let v6 = house.edge.addresses().https[1];
+    let v6 = house.addresses().https[1];
     let first = house.ask(v6, &get_request("/who")).await;
     let second = house.ask(v6, &get_request("/who")).await;
     assert!(first.contains("\r\n\r\n::1 "), "{first}");
@@ -210,7 +218,7 @@ async fn p1_plain_http_redirects_to_the_https_port_and_serves_nothing() {
     for request in
         [get_request("/a?b"), get_request("/who").replace("GET", "POST"), knock_without()]
     {
-        let mut tcp = TcpStream::connect(house.edge.addresses().http[0]).await.unwrap();
+        let mut tcp = TcpStream::connect(house.addresses().http[0]).await.unwrap();
         tcp.write_all(request.as_bytes()).await.unwrap();
         let answer = rest(&mut tcp).await;
         assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
@@ -332,7 +340,7 @@ async fn connections_that_never_speak_are_closed_and_disturb_nobody() {
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(TcpStream::connect(house.https()).await.unwrap());
-        silent.push(TcpStream::connect(house.edge.addresses().http[0]).await.unwrap());
+        silent.push(TcpStream::connect(house.addresses().http[0]).await.unwrap());
     }
     let begun = tokio::time::Instant::now();
     for mut tcp in silent {
@@ -387,7 +395,7 @@ async fn bound_addresses_are_told_in_a_file_and_the_ports_prove_to_accept() {
     let path = house.data.path().join("addresses.json");
     let text = std::fs::read_to_string(path).unwrap();
     let told: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(told, serde_json::json!(house.edge.addresses()));
+    assert_eq!(told, serde_json::json!(house.addresses()));
     assert_eq!(told["inform"][0], house.inform().to_string());
     assert!(!house.accepting.clone().within(Duration::ZERO));
     timeout(PATIENCE, house.accepting.proven()).await.unwrap();
@@ -397,12 +405,18 @@ async fn bound_addresses_are_told_in_a_file_and_the_ports_prove_to_accept() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named_with_what_to_do() {
     let data = tempfile::tempdir().unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = Store::memory().unwrap();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config(data.path(), false);
+    let refusal = async |config: &Config| {
+        let refused = Opening::open(config, &store, Vec::new()).await;
+        refused.map(|_| ()).unwrap_err()
+    };
     config.https.listen = vec![taken.local_addr().unwrap()];
-    let error = Listeners::bind(&config).unwrap_err();
-    assert!(matches!(error, ListenError::InUse(..)));
+    let error = refusal(&config).await;
+    assert!(matches!(error, ports::PortsError::Listen(ListenError::InUse(..))));
     assert!(error.to_string().starts_with(&taken.local_addr().unwrap().to_string()), "{error}");
     config.https.listen = vec!["192.0.2.1:0".parse().unwrap()];
-    assert!(matches!(Listeners::bind(&config), Err(ListenError::Other(..))));
+    let error = refusal(&config).await;
+    assert!(matches!(error, ports::PortsError::Listen(ListenError::Other(..))));
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
 
-use super::certificate::CHALLENGE;
+use super::certificate::{CHALLENGE, Certificates};
 
 /// HTTP/2 and HTTP/1.1, for browsers.
-pub(super) const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// HTTP/1.1 alone, for devices: an upgrade to WebSocket is HTTP/1.1.
-pub(super) const UPGRADES: [&[u8]; 1] = [b"http/1.1"];
+const UPGRADES: [&[u8]; 1] = [b"http/1.1"];
 
 /// Everything with forward secrecy and an authenticated cipher, nothing else. Key exchange is by
 /// the server's preference: hybrid post-quantum first.
@@ -48,12 +48,49 @@ pub(crate) fn gather_entropy() {
     }
 }
 
-/// The configuration of one kind of port. Sessions resume by tickets that the peer keeps, so that
-/// ten thousand devices leave nothing in memory here.
-pub(super) fn config(
+/// How TLS is spoken, by whom it is spoken with. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Policy {
+    people: Arc<ServerConfig>,
+    devices: Arc<ServerConfig>,
+    /// For a CA that looks into TLS itself (TLS-ALPN-01).
+    challenge: Arc<ServerConfig>,
+    certificates: Certificates,
+}
+
+impl Policy {
+    pub(super) fn new(certificates: &Certificates) -> Result<Self, rustls::Error> {
+        let people = config(certificates.resolver(), &HTTP)?;
+        let challenge = config(certificates.resolver(), &[CHALLENGE])?;
+        let mut devices = config(certificates.resolver(), &UPGRADES)?;
+        // A device opens one connection and keeps it: a ticket to come back costs both sides an
+        // encryption and a packet, and is never used.
+        devices.send_tls13_tickets = 0;
+        Ok(Self {
+            people: Arc::new(people),
+            devices: Arc::new(devices),
+            challenge: Arc::new(challenge),
+            certificates: certificates.clone(),
+        })
+    }
+
+    /// The configuration for who opened with this hello. Browsers offer HTTP/2, tools offer
+    /// nothing; HTTP/1.1 alone is what a device offers.
+    pub(super) fn for_hello(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+        if offered == [CHALLENGE] && self.certificates.awaits_tls_challenge() {
+            return Arc::clone(&self.challenge);
+        }
+        Arc::clone(if offered == UPGRADES { &self.devices } else { &self.people })
+    }
+}
+
+/// Sessions resume by tickets that the peer keeps, so that ten thousand connections leave nothing
+/// in memory here.
+fn config(
     resolver: Arc<dyn ResolvesServerCert>,
     protocols: &[&[u8]],
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
@@ -61,15 +98,5 @@ pub(super) fn config(
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Ticketer::new()?;
-    // A device opens one connection and needs one ticket to come back; each costs an encryption.
-    config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
-}
-
-/// The same for the time in which a CA is about to look (TLS-ALPN-01): who speaks its protocol and
-/// no other is let in too.
-pub(super) fn with_challenge(config: &ServerConfig) -> Arc<ServerConfig> {
-    let mut config = config.clone();
-    config.alpn_protocols.push(CHALLENGE.to_vec());
-    Arc::new(config)
+    Ok(config)
 }

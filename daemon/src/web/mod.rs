@@ -20,6 +20,7 @@ mod live;
 mod logs;
 mod nms;
 mod openapi;
+mod ports;
 mod process;
 mod routes;
 mod setup;
@@ -47,7 +48,7 @@ use self::tickets::Tickets;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::devices::Devices;
-use crate::edge::{Accepting, RequestId, headers};
+use crate::edge::{Accepting, Ports, RequestId, headers};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::access::{Access, StepUp};
@@ -65,6 +66,8 @@ pub struct Rooms {
     pub accounts: Accounts,
     /// Devices, sites and the owner's log.
     pub devices: Devices,
+    /// The ports of the appliance.
+    pub ports: Ports,
     /// Wall clock.
     pub clock: Clock,
     /// Whether the listeners accept.
@@ -137,6 +140,12 @@ impl FromRef<Web> for Accounts {
 impl FromRef<Web> for Devices {
     fn from_ref(web: &Web) -> Self {
         web.rooms.devices.clone()
+    }
+}
+
+impl FromRef<Web> for Ports {
+    fn from_ref(web: &Web) -> Self {
+        web.rooms.ports.clone()
     }
 }
 

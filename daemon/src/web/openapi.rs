@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    device_actions, devices, health, live, logs, nms, setup, shell, sites, statistics, tickets,
-    user,
+    device_actions, devices, health, live, logs, nms, ports, setup, shell, sites, statistics,
+    tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -41,6 +41,11 @@ const TOKEN: &str = "token";
         nms::version,
         nms::summary,
         nms::keep_alive,
+        ports::read,
+        ports::change,
+        ports::confirm,
+        ports::revert,
+        ports::close_old,
         devices::list,
         devices::read,
         devices::detail,

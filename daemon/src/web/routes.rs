@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, device_actions, devices, health, live, logs, nms, openapi, setup, shell, sites,
+    Web, device_actions, devices, health, live, logs, nms, openapi, ports, setup, shell, sites,
     statistics, tickets, user,
 };
 
@@ -40,6 +40,12 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
         get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
         get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
+        // The front door. Who has the code of a change may confirm it, at its new place.
+        get("/nms/api/v2.1/nms/ports", Admin, No, ports::read),
+        put("/nms/api/v2.1/nms/ports", Admin, Yes, ports::change),
+        post("/nms/api/v2.1/nms/ports/confirm", Public, No, ports::confirm),
+        post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert),
+        post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),

@@ -147,7 +147,7 @@ pub(super) fn already_configured() -> ApiError {
 }
 
 /// A host name or an IP address, without port, scheme or path.
-fn host(text: &str) -> Result<String, ApiError> {
+pub(super) fn host(text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if bare.parse::<Ipv6Addr>().is_ok_and(|address| !address.is_unspecified()) {

@@ -345,6 +345,7 @@ impl From<AccountError> for ApiError {
             AccountError::NoLogin => {
                 Self::unauthorized("Your login has ended or is not known. Log in again.")
             }
+            AccountError::Leaked => Self::unauthorized(sentence(&error)).named("TokenLeaked"),
             AccountError::Store(_) | AccountError::Seal(_) => Self::internal(error),
         }
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use aerie::accounts::Accounts;
 use aerie::clock::{Clock, ClockHand};
+use aerie::config::Config;
 use aerie::devices::connection_key::ConnectionKeys;
 use aerie::devices::events::Events;
 use aerie::devices::{Devices, Ground, Tuning};
-use aerie::edge::Accepting;
+use aerie::edge::{Accepting, Opening, Ports};
 use aerie::seal::Seal;
 use aerie::store::Store;
 use aerie::store::records::DeviceRecord;
@@ -117,6 +118,7 @@ impl Appliance {
         };
         let router = router(Rooms {
             accounts,
+            ports: ports(&store).await,
             devices: devices.clone(),
             clock,
             accepting: Accepting::default(),
@@ -255,3 +257,12 @@ pub(crate) fn device(number: u8, site: Option<Uuid>) -> (Uuid, DeviceRecord) {
 
 /// Shares an appliance between tasks.
 pub(crate) type Shared = Arc<Appliance>;
+
+/// Ports that are open and that nobody keeps: what is asked of them is refused.
+async fn ports(store: &Store) -> Ports {
+    let anywhere = vec!["127.0.0.1:0".parse().expect("an address")];
+    let mut config = Config::default();
+    config.http.listen.clone_from(&anywhere);
+    config.https.listen = anywhere;
+    Opening::open(&config, store, Vec::new()).await.expect("ports").1
+}

@@ -369,6 +369,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/nms/ports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is listened on, and what waits to be confirmed. */
+        get: operations["getNmsPorts"];
+        /** Changes the ports. What could lock the owner out waits a minute to be confirmed. */
+        put: operations["putNmsPorts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/ports/close-old": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Closes ports that are open only for devices that do not know the new one yet. */
+        post: operations["postNmsPortsCloseOld"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/ports/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a change hold. Whoever has its code may, by one of the new addresses: that somebody came
+         *     there is the proof.
+         */
+        post: operations["postNmsPortsConfirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/ports/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undoes a change that waits to be confirmed. */
+        post: operations["postNmsPortsRevert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/nms/setup": {
         parameters: {
             query?: never;
@@ -644,6 +716,25 @@ export interface components {
         AuthorizeRequest: {
             /** Format: uuid */
             siteId: string;
+        };
+        /** @description What the boot file says. */
+        BootPorts: {
+            http: string[];
+            https: string[];
+            inform: string[];
+        };
+        /** @description What a change of the ports leads to. */
+        ChangedPorts: {
+            /**
+             * @description Send it within a minute to `ports/confirm` at one of the new addresses. Without it the
+             *     change holds already.
+             */
+            confirmCode?: string | null;
+            ports: components["schemas"]["PortsView"];
+        };
+        /** @description The code of a change. */
+        ConfirmRequest: {
+            code: string;
         };
         /** @description Whom to call. */
         Contact: {
@@ -983,6 +1074,19 @@ export interface components {
             result: boolean;
             version: string;
         };
+        /** @description One listener. */
+        ListenerView: {
+            address: string;
+            /** @description `http`, `https` or `inform`. */
+            purpose: string;
+            /** @description Why it is closed. */
+            reason?: string | null;
+            /**
+             * @description `open`; `new` until a change is confirmed; `leaving` until it is confirmed, or until every
+             *     device knows its new place; `closed`.
+             */
+            state: string;
+        };
         /** @description What the appliance tells a browser. */
         LiveFrame: {
             /**
@@ -1211,6 +1315,61 @@ export interface components {
              * @description Entries in all pages.
              */
             total: number;
+        };
+        /** @description A change that waits to be confirmed. */
+        PendingPorts: {
+            /** @description Where to confirm it. */
+            confirmAt: string[];
+            /**
+             * Format: int64
+             * @description Until it is undone.
+             */
+            secondsLeft: number;
+            wanted: components["schemas"]["PortsBody"];
+        };
+        /** @description The ports of the appliance, and how the world sees them. */
+        PortsBody: {
+            /**
+             * @description Addresses and ports for plain HTTP: the ACME challenge and a redirect. Empty: off.
+             * @example [
+             *       "0.0.0.0:80"
+             *     ]
+             */
+            http: string[];
+            /**
+             * @description For GUI and API; at least one.
+             * @example [
+             *       "0.0.0.0:443"
+             *     ]
+             */
+            https: string[];
+            /** @description For devices alone. Empty: they use HTTPS. */
+            inform?: string[];
+            /** @description The host under which devices reach the appliance, where it is another one. */
+            informHost?: string | null;
+            /**
+             * Format: int32
+             * @description The port under which devices reach the appliance, where a proxy in front changes it.
+             */
+            informPort?: number | null;
+            /** @description The host name or address of the appliance. Without it the present one stays. */
+            publicHost?: string | null;
+            /**
+             * Format: int32
+             * @description The port under which people reach the GUI, where a proxy in front changes it.
+             */
+            publicPort?: number | null;
+            /** @description Addresses or networks of the proxies whose `X-Forwarded-For` is believed. */
+            trustedProxies?: string[];
+        };
+        /** @description Everything about the ports. */
+        PortsView: {
+            applied: components["schemas"]["PortsBody"];
+            bootFile: components["schemas"]["BootPorts"];
+            listeners: components["schemas"]["ListenerView"][];
+            pending?: components["schemas"]["PendingPorts"] | null;
+            /** @description `bootFile` until the ports are changed here, then `settings`. */
+            source: string;
         };
         /** @description Traffic shaping. Not adjustable yet. */
         Qos: {
@@ -2677,6 +2836,240 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsPorts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ports */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PortsView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsPorts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PortsBody"];
+            };
+        };
+        responses: {
+            /** @description Open, and perhaps to be confirmed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedPorts"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description ChangePending */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsPortsCloseOld: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are closed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PortsView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsPortsConfirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmRequest"];
+            };
+        };
+        responses: {
+            /** @description It holds */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PortsView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Another code, or an old address */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing waits to be confirmed */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsPortsRevert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PortsView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Nothing waits to be confirmed */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

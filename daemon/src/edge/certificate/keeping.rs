@@ -36,6 +36,7 @@ impl Certificates {
             let host = hosts.borrow_and_update().clone();
             wanted.borrow_and_update();
             self.look(host, devices.events()).await;
+            devices.keys().set_untrusted(self.is_untrusted());
             if self.try_if_due(&mut wanted, devices.events()).await {
                 continue;
             }

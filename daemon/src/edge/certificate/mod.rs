@@ -21,8 +21,8 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rustls::server::ResolvesServerCert;
@@ -46,7 +46,7 @@ pub use self::error::{CertificateError, Unfit};
 pub(super) use self::live::CHALLENGE;
 pub use self::names::NameCheck;
 pub use self::own::{OwnFiles, OwnPem};
-pub use self::standing::{CertificateStatus, Mode, OwnStatus, Port80, Serving};
+pub use self::standing::{CertificateStatus, Mode, OwnStatus, Serving};
 
 /// The setting that says which certificate is wanted.
 const SETTING: &str = "certificate";
@@ -91,8 +91,7 @@ struct Shared {
     wanted: watch::Sender<u64>,
     /// Somebody asked for an attempt now.
     now: Notify,
-    /// Whether plain HTTP is listened on, and why not.
-    port_80: Mutex<Port80>,
+    plain_closed: watch::Sender<bool>,
     asked: AtomicBool,
 }
 
@@ -173,8 +172,9 @@ impl Certificates {
         };
         keeping::read_files(ground, &mut state).await?;
         let shown = state.shown();
-        let serving = watch::Sender::new(state.serving(&shown, now));
-        let reason = "Plain HTTP is not listened on.".to_owned();
+        let serving = state.serving(&shown, now);
+        let plain_closed = watch::Sender::new(serving.port_80_closed);
+        let serving = watch::Sender::new(serving);
         let shared = Shared {
             ground: ground.clone(),
             live: Arc::new(Live::new(shown)),
@@ -182,7 +182,7 @@ impl Certificates {
             serving,
             wanted: watch::Sender::new(0),
             now: Notify::new(),
-            port_80: Mutex::new(Port80 { open: false, reason }),
+            plain_closed,
             asked: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -199,10 +199,9 @@ impl Certificates {
         self.shared.serving.subscribe()
     }
 
-    /// Remembers whether plain HTTP is listened on, to be shown beside the certificate.
-    pub fn port_80(&self, open: bool, reason: impl Into<String>) {
-        let port_80 = Port80 { open, reason: reason.into() };
-        *self.shared.port_80.lock().unwrap_or_else(PoisonError::into_inner) = port_80;
+    /// Whether plain HTTP has to stay closed, and every change of that.
+    pub(super) fn plain_closed(&self) -> watch::Receiver<bool> {
+        self.shared.plain_closed.subscribe()
     }
 
     /// What port 80 answers to a CA that asks for this token.
@@ -367,6 +366,9 @@ impl Certificates {
             let changed = *before != serving;
             *before = serving;
             changed
+        });
+        self.shared.plain_closed.send_if_modified(|before| {
+            std::mem::replace(before, serving.port_80_closed) != serving.port_80_closed
         });
     }
 }

@@ -1,7 +1,5 @@
 //! How the certificates stand, for Settings and for the rest of the house.
 
-use std::sync::PoisonError;
-
 use super::live::Shown;
 use super::{AcmeSettings, AcmeStatus, CertificateInfo, Certificates, OwnFiles, Wanted};
 
@@ -28,15 +26,6 @@ pub struct Serving {
     pub port_80_closed: bool,
 }
 
-/// Whether plain HTTP is listened on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port80 {
-    /// It is.
-    pub open: bool,
-    /// Why, or why not.
-    pub reason: String,
-}
-
 /// What Settings show.
 #[derive(Clone, Debug)]
 pub struct CertificateStatus {
@@ -50,8 +39,6 @@ pub struct CertificateStatus {
     pub acme: Option<(AcmeSettings, AcmeStatus, bool)>,
     /// With an own certificate.
     pub own: Option<OwnStatus>,
-    /// Plain HTTP.
-    pub port_80: Port80,
 }
 
 /// How an own certificate stands.
@@ -87,8 +74,7 @@ impl Certificates {
             file_error: state.file_error.clone(),
         });
         let Serving { mode, untrusted, .. } = *self.shared.serving.borrow();
-        let port_80 = self.shared.port_80.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let shown = std::iter::once(main).chain(rsa).map(|chain| chain.info).collect();
-        CertificateStatus { mode, untrusted, shown, acme, own, port_80 }
+        CertificateStatus { mode, untrusted, shown, acme, own }
     }
 }

@@ -1,0 +1,58 @@
+//! Logins whose token was sent without encryption: they end, and whoever holds one is told why.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::logins::LoginId;
+use super::{Account, AccountError, Accounts};
+use crate::audit;
+
+/// Leaked logins that are remembered, to tell why they ended.
+const REMEMBERED: usize = 256;
+
+/// The logins that leaked lately.
+#[derive(Default)]
+pub(super) struct Leaked(Mutex<VecDeque<LoginId>>);
+
+impl Leaked {
+    fn remember(&self, id: LoginId) {
+        let mut leaked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaked.len() >= REMEMBERED {
+            leaked.pop_front();
+        }
+        leaked.push_back(id);
+    }
+
+    /// Whether a login ended because it leaked.
+    pub(super) fn knows(&self, id: &LoginId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+}
+
+impl Accounts {
+    /// The live login that a token proves which came over plain HTTP. From now on it lets nobody
+    /// in; [`Accounts::end_leaked`] makes that last.
+    pub fn leaked(&self, token: &str) -> Option<LoginId> {
+        let id = LoginId::of_token(token);
+        if !self.is_live(&id) {
+            return None;
+        }
+        self.inner.leaked.remember(id);
+        Some(id)
+    }
+
+    /// Ends a login that leaked. Answers whose it was, unless it had ended already.
+    pub async fn end_leaked(&self, id: LoginId) -> Result<Option<Account>, AccountError> {
+        let now = self.inner.clock.now();
+        let Some(login) = self.inner.logins.get(&id, now) else { return Ok(None) };
+        let account = self.account(login.account).await?;
+        self.end(vec![id]).await?;
+        let who = login.account.to_string();
+        let about = "its token came over plain HTTP";
+        let write = move |writer: &crate::store::Writer<'_>| {
+            audit::append(writer, now, &who, "login-leaked", about)
+        };
+        self.inner.store.write(write).await?;
+        Ok(Some(account))
+    }
+}

@@ -1,0 +1,458 @@
+//! The task that owns the listeners.
+//!
+//! It holds what is wanted (what is applied, what waits to be confirmed, which old doors stay
+//! open) and after each change lets the listeners follow: [`Keeper::follow`] closes, opens and
+//! gives each its purpose by what is wanted now, and by nothing else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::opening::{Bound, Kept, Opening};
+use super::{
+    Command, Listening, Picture, PortSettings, PortsError, Shown, Standing, Waiting, Wanted,
+};
+use crate::devices::Devices;
+use crate::edge::door::{Door, Port};
+use crate::edge::serve::{Purpose, TlsPort};
+use crate::edge::{Behind, EdgeError, Proxies, listen};
+use crate::seal::{self, Secret};
+use crate::store::Store;
+
+/// How long a change waits for whoever made it.
+const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
+/// Why plain HTTP is closed though it is wanted.
+const OWN_CERTIFICATE: &str = "closed, since the appliance has a certificate of your own";
+
+/// Owns the listeners.
+pub(in crate::edge) struct Keeper {
+    door: Door,
+    devices: Devices,
+    store: Store,
+    data_dir: PathBuf,
+    proxies: Proxies,
+    stop: CancellationToken,
+    commands: mpsc::Receiver<Command>,
+    boot_file: PortSettings,
+    changed: bool,
+    /// What holds, and which old doors stay open for devices.
+    kept: Kept,
+    pending: Option<Pending>,
+    plain_closed: watch::Receiver<bool>,
+    open: Vec<Open>,
+    loops: JoinSet<SocketAddr>,
+    picture: watch::Sender<Arc<Picture>>,
+    told: watch::Sender<Vec<SocketAddr>>,
+}
+
+/// A change that waits to be confirmed.
+struct Pending {
+    wanted: PortSettings,
+    public_host: Option<String>,
+    code: Secret<String>,
+    until: Instant,
+}
+
+/// A listener that serves, or is about to.
+struct Open {
+    listening: Listening,
+    address: SocketAddr,
+    listener: Arc<TcpListener>,
+    stop: CancellationToken,
+    port: Option<Arc<TlsPort>>,
+    serving: bool,
+}
+
+/// What a listener is to be, by what is wanted now.
+#[derive(Default)]
+struct Part {
+    plain: bool,
+    people: bool,
+    devices: bool,
+}
+
+impl Keeper {
+    /// Serves what was opened.
+    pub(in crate::edge) fn new(
+        opening: Opening,
+        behind: Behind,
+        data_dir: &Path,
+        stop: CancellationToken,
+    ) -> Result<Self, EdgeError> {
+        let Opening { boot_file, kept, changed, bound, store, commands, picture } = opening;
+        let proxies = Proxies::default();
+        let plain_closed = behind.certificates.plain_closed();
+        let mut keeper = Self {
+            devices: behind.devices.clone(),
+            door: Door::new(behind, proxies.clone())?,
+            store,
+            data_dir: data_dir.to_owned(),
+            proxies,
+            commands,
+            boot_file,
+            changed,
+            kept,
+            pending: None,
+            plain_closed,
+            open: Vec::new(),
+            loops: JoinSet::new(),
+            picture,
+            told: watch::Sender::new(Vec::new()),
+            stop,
+        };
+        keeper.take(bound);
+        keeper.follow()?;
+        Ok(keeper)
+    }
+
+    /// The addresses that are open, and every change of them.
+    pub(in crate::edge) fn open_addresses(&self) -> watch::Receiver<Vec<SocketAddr>> {
+        self.told.subscribe()
+    }
+
+    /// Does what is asked until the daemon stops. Ends earlier only if an accept loop did.
+    pub(in crate::edge) async fn keep(mut self) {
+        let stop = self.stop.clone();
+        loop {
+            let deadline = self.pending.as_ref().map(|pending| pending.until);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(command) = self.commands.recv() => self.obey(command).await,
+                () = reached(deadline) => {
+                    tracing::warn!("a change of the ports was not confirmed in time: undone");
+                    self.undo();
+                }
+                Some(ended) = self.loops.join_next() => if !self.was_closed(ended.ok()) { return },
+                () = changed(&mut self.plain_closed) => self.show(),
+            }
+        }
+        self.loops.join_all().await;
+        self.door.finish().await;
+    }
+
+    /// Whether an accept loop ended because its listener was closed.
+    fn was_closed(&self, ended: Option<SocketAddr>) -> bool {
+        let closed = ended.is_some_and(|address| {
+            self.open.iter().all(|open| open.address != address || open.stop.is_cancelled())
+        });
+        if !closed {
+            tracing::error!("an accept loop ended by itself");
+        }
+        closed
+    }
+
+    async fn obey(&mut self, command: Command) {
+        // Who asked may have left; what was done stands.
+        match command {
+            Command::Change(wanted, answer) => {
+                answer.send(self.change(*wanted).await).ok();
+            }
+            Command::Confirm(code, through, answer) => {
+                answer.send(self.confirm(&code, through).await).ok();
+            }
+            Command::Revert(answer) => {
+                let pending = self.pending.is_some();
+                self.undo();
+                answer.send(if pending { Ok(()) } else { Err(PortsError::NothingPending) }).ok();
+            }
+            Command::CloseOld(answer) => {
+                answer.send(self.close_old().await).ok();
+            }
+        }
+    }
+
+    async fn change(&mut self, wanted: Wanted) -> Result<Option<Secret<String>>, PortsError> {
+        if self.pending.is_some() {
+            return Err(PortsError::Busy);
+        }
+        let Wanted { public_host, settings } = wanted;
+        settings.check()?;
+        if let Some(host) = &public_host {
+            self.devices.keys().check_host(host).map_err(PortsError::Host)?;
+        }
+        let (settings, bound) = self.bind(settings)?;
+        let leaves = |address: &SocketAddr| !settings.https.contains(address);
+        if self.kept.settings.https.iter().any(leaves) {
+            let code = URL_SAFE_NO_PAD.encode(seal::random::<32>()?);
+            self.pending = Some(Pending {
+                wanted: settings,
+                public_host,
+                code: Secret::new(code.clone()),
+                until: Instant::now() + CONFIRM_WITHIN,
+            });
+            self.take(bound);
+            self.show();
+            return Ok(Some(Secret::new(code)));
+        }
+        self.take(bound);
+        self.apply(settings, public_host).await.map(|()| None)
+    }
+
+    /// Opens what is wanted and not open yet: everything, or nothing.
+    fn bind(&self, wanted: PortSettings) -> Result<(PortSettings, Vec<Bound>), PortsError> {
+        let lists = [
+            (Listening::Http, &wanted.http),
+            (Listening::Https, &wanted.https),
+            (Listening::Inform, &wanted.inform),
+        ];
+        let mut bound: Vec<Bound> = Vec::new();
+        let mut chosen = Vec::new();
+        for (listening, list) in lists {
+            for address in list {
+                let open = self.open.iter().find(|open| open.address == *address);
+                if let Some(open) = open.filter(|open| address.port() != 0 && open.serving) {
+                    let plain = |listening| listening == Listening::Http;
+                    if plain(open.listening) != plain(listening) {
+                        let name = open.listening.name();
+                        return Err(PortsError::OtherPurpose(*address, name));
+                    }
+                    chosen.push(*address);
+                    continue;
+                }
+                let ours = self.open.iter().map(|open| &open.listener);
+                let ours: Vec<&TcpListener> =
+                    ours.chain(bound.iter().map(|new| &new.listener)).map(|one| &**one).collect();
+                let (real, listener) = listen::open(*address, listening.name(), &ours)?;
+                chosen.push(real);
+                bound.push(Bound { listening, address: real, listener: Arc::new(listener) });
+            }
+        }
+        let mut chosen = chosen.into_iter();
+        Ok((wanted.resolved(|address| chosen.next().unwrap_or(address)), bound))
+    }
+
+    fn take(&mut self, bound: Vec<Bound>) {
+        for Bound { listening, address, listener } in bound {
+            crate::systemd::keep(address, &*listener);
+            let stop = self.stop.child_token();
+            self.open.push(Open { listening, address, listener, stop, port: None, serving: false });
+        }
+    }
+
+    async fn confirm(&mut self, code: &str, through: SocketAddr) -> Result<(), PortsError> {
+        let pending = self.pending.as_ref().ok_or(PortsError::NothingPending)?;
+        if !bool::from(pending.code.expose().as_bytes().ct_eq(code.as_bytes())) {
+            return Err(PortsError::WrongCode);
+        }
+        if !pending.wanted.https.contains(&through) {
+            return Err(PortsError::WrongWay);
+        }
+        match self.pending.take() {
+            Some(Pending { wanted, public_host, .. }) => self.apply(wanted, public_host).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets it hold: durable first.
+    async fn apply(
+        &mut self,
+        settings: PortSettings,
+        public_host: Option<String>,
+    ) -> Result<(), PortsError> {
+        let keys = self.devices.keys().clone();
+        let before = self.kept.clone();
+        let mut after = Kept { settings, old: before.old.clone() };
+        let place = |settings: &PortSettings, public: Option<String>| {
+            (settings.inform_host.clone().or(public), settings.door_port())
+        };
+        let public_after = public_host.clone().or_else(|| keys.host());
+        let moves = place(&before.settings, keys.host()) != place(&after.settings, public_after)
+            && self.devices.has_enrolled();
+        if moves {
+            let doors = before.settings.doors().iter().filter(|door| !after.old.contains(door));
+            after.old.extend(doors.copied().collect::<Vec<_>>());
+        }
+        after.old.retain(|door| !after.settings.doors().contains(door));
+        let stored = after.save(&self.store).await;
+        let stored = match (stored, public_host) {
+            (Ok(()), Some(host)) => keys.set_host(host).await.map_err(PortsError::Host),
+            (stored, _) => stored,
+        };
+        if let Err(error) = stored {
+            // What holds in memory goes on to hold; the next start sees one or the other.
+            self.show();
+            return Err(error);
+        }
+        self.kept = after;
+        self.changed = true;
+        self.show();
+        Ok(())
+    }
+
+    fn undo(&mut self) {
+        self.pending = None;
+        self.show();
+    }
+
+    async fn close_old(&mut self) -> Result<(), PortsError> {
+        let kept = Kept { settings: self.kept.settings.clone(), old: Vec::new() };
+        kept.save(&self.store).await?;
+        self.kept = kept;
+        self.show();
+        Ok(())
+    }
+
+    /// Lets the listeners follow, and tells what they have become.
+    fn show(&mut self) {
+        if let Err(error) = self.follow() {
+            tracing::error!(%error, "the ports that are open could not be told");
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), EdgeError> {
+        let settings = self.kept.settings.clone();
+        self.proxies.follow(&settings);
+        self.door.redirect_to(settings.gui_port());
+        let untrusted = self.devices.keys().untrusted();
+        self.devices.keys().serve_at(settings.door_port(), untrusted);
+        self.reopen_plain(&settings);
+        for index in 0..self.open.len() {
+            self.follow_one(index);
+        }
+        self.open.retain(|open| {
+            let stays = !open.stop.is_cancelled();
+            if !stays {
+                crate::systemd::forget(open.address);
+            }
+            stays
+        });
+        let mut open: Vec<SocketAddr> = self.open.iter().map(|open| open.address).collect();
+        open.dedup();
+        self.told.send_replace(open);
+        let picture = Arc::new(self.pictured());
+        picture.addresses().write(&self.data_dir)?;
+        self.picture.send_replace(picture);
+        Ok(())
+    }
+
+    /// Plain HTTP that was closed for a certificate comes back when that has gone.
+    fn reopen_plain(&mut self, settings: &PortSettings) {
+        if *self.plain_closed.borrow() {
+            return;
+        }
+        let is_open = |address: &SocketAddr| self.open.iter().any(|open| open.address == *address);
+        let missing: Vec<SocketAddr> =
+            settings.http.iter().filter(|address| !is_open(address)).copied().collect();
+        let mut bound = Vec::new();
+        for address in missing {
+            let ours: Vec<&TcpListener> = self.open.iter().map(|open| &*open.listener).collect();
+            match listen::open(address, Listening::Http.name(), &ours) {
+                Ok((address, listener)) => bound.push(Bound {
+                    listening: Listening::Http,
+                    address,
+                    listener: Arc::new(listener),
+                }),
+                Err(error) => tracing::error!(%error, "plain HTTP could not be opened again"),
+            }
+        }
+        self.take(bound);
+    }
+
+    fn follow_one(&mut self, index: usize) {
+        let Some(address) = self.open.get(index).map(|open| open.address) else { return };
+        let role = self.part(address);
+        let door_port = self.kept.settings.door_port();
+        let Some(open) = self.open.get_mut(index) else { return };
+        let purpose = match role {
+            Part { plain: true, .. } => None,
+            Part { people: true, devices: true, .. } => Some(Purpose::Everything),
+            Part { people: true, .. } => Some(Purpose::People { inform_port: door_port }),
+            Part { devices: true, .. } => Some(Purpose::Devices),
+            Part { .. } => return open.stop.cancel(),
+        };
+        if let Some(purpose) = purpose {
+            let port =
+                open.port.get_or_insert_with(|| self.door.secure(open.address, open.stop.clone()));
+            port.serve_as(purpose);
+        }
+        if !std::mem::replace(&mut open.serving, true) {
+            let port = match &open.port {
+                Some(port) => Port::Tls(Arc::clone(port)),
+                None => self.door.plain(),
+            };
+            let (listener, stop) = (Arc::clone(&open.listener), open.stop.clone());
+            let accepting = self.door.clone().accept_on(listener, port, stop);
+            self.loops.spawn(async move {
+                accepting.await;
+                address
+            });
+        }
+    }
+
+    fn part(&self, address: SocketAddr) -> Part {
+        let mut part = Part::default();
+        let waiting = self.pending.as_ref().map(|pending| &pending.wanted);
+        for settings in std::iter::once(&self.kept.settings).chain(waiting) {
+            part.plain |= settings.http.contains(&address) && !*self.plain_closed.borrow();
+            part.people |= settings.https.contains(&address);
+            part.devices |= settings.doors().contains(&address);
+        }
+        part.devices |= self.kept.old.contains(&address);
+        part
+    }
+
+    fn pictured(&self) -> Picture {
+        let applied = &self.kept.settings;
+        let wanted = self.pending.as_ref().map(|pending| &pending.wanted);
+        let names = |settings: &PortSettings, address| {
+            [&settings.http, &settings.https, &settings.inform]
+                .iter()
+                .any(|list| list.contains(&address))
+        };
+        let mut listeners: Vec<Shown> = Vec::new();
+        for open in &self.open {
+            let now = names(applied, open.address);
+            let then = wanted.is_none_or(|wanted| names(wanted, open.address));
+            let standing = match (now, then) {
+                (true, true) => Standing::Open,
+                (false, true) if wanted.is_some() => Standing::New,
+                _ => Standing::Leaving,
+            };
+            let listening = open.listening;
+            listeners.push(Shown { listening, address: open.address, standing });
+        }
+        if *self.plain_closed.borrow() {
+            listeners.extend(applied.http.iter().map(|address| Shown {
+                listening: Listening::Http,
+                address: *address,
+                standing: Standing::Closed(OWN_CERTIFICATE),
+            }));
+        }
+        listeners.sort_by_key(|shown| (shown.listening, shown.address));
+        let waiting = self.pending.as_ref().map(|pending| Waiting {
+            wanted: pending.wanted.clone(),
+            confirm_at: pending.wanted.https.clone(),
+            until: pending.until,
+        });
+        Picture {
+            applied: applied.clone(),
+            boot_file: self.boot_file.clone(),
+            changed: self.changed,
+            listeners,
+            waiting,
+        }
+    }
+}
+
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(plain_closed: &mut watch::Receiver<bool>) {
+    if plain_closed.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

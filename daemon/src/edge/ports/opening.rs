@@ -1,0 +1,187 @@
+//! Opening the ports when the daemon starts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use super::{COMMANDS, Command, Listening, Picture, PortSettings, Ports, PortsError};
+use crate::config::Config;
+use crate::edge::listen;
+use crate::store::{Store, tables};
+
+/// The setting that holds the ports, once they have been changed.
+const SETTING: &str = "ports";
+
+/// What is stored.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) settings: PortSettings,
+    /// Where devices are let in that do not know the new place yet.
+    pub(super) old: Vec<SocketAddr>,
+}
+
+impl Kept {
+    /// These listeners, with everything else of other settings.
+    fn beside(self, settings: PortSettings) -> Self {
+        let PortSettings { http, https, inform, .. } = self.settings;
+        Self { settings: PortSettings { http, https, inform, ..settings }, old: self.old }
+    }
+
+    pub(super) async fn save(&self, store: &Store) -> Result<(), PortsError> {
+        let text = serde_json::json!(self).to_string();
+        Ok(store.write(move |writer| writer.put(tables::SETTINGS, SETTING, &text)).await?)
+    }
+}
+
+/// An open port that nobody serves yet: the kernel queues who connects.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub(super) listening: Listening,
+    pub(super) address: SocketAddr,
+    pub(super) listener: Arc<TcpListener>,
+}
+
+/// All ports, open and not yet served.
+pub struct Opening {
+    pub(super) boot_file: PortSettings,
+    pub(super) kept: Kept,
+    pub(super) changed: bool,
+    pub(super) bound: Vec<Bound>,
+    pub(super) store: Store,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) picture: watch::Sender<Arc<Picture>>,
+}
+
+impl Opening {
+    /// Opens what the store says, or the boot file where nothing was changed. `inherited` are
+    /// listeners that are open already. Call it inside the runtime.
+    pub async fn open(
+        config: &Config,
+        store: &Store,
+        inherited: Vec<std::net::TcpListener>,
+    ) -> Result<(Self, Ports), PortsError> {
+        let boot_file = PortSettings::of_boot_file(config);
+        let stored = store.read(|reader| reader.get(tables::SETTINGS, SETTING)).await?;
+        let stored: Option<Kept> = stored.and_then(|text: String| serde_json::from_str(&text).ok());
+        let mut shelf = Shelf::of(inherited);
+        let changed = stored.is_some();
+        let boot = Kept { settings: boot_file.clone(), ..Kept::default() };
+        let (kept, bound) = match stored {
+            Some(stored) => shelf.open(&stored).or_else(|error| {
+                // Another machine, or an address that has gone: the owner has to get in.
+                tracing::error!(%error, "the ports cannot be opened; taking the boot file's");
+                let (fallback, bound) = shelf.open(&boot)?;
+                Ok::<_, PortsError>((fallback.beside(stored.settings), bound))
+            })?,
+            None => shelf.open(&boot)?,
+        };
+        shelf.clear();
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (picture, shown) = watch::channel(Arc::new(Picture {
+            applied: kept.settings.clone(),
+            boot_file: boot_file.clone(),
+            changed,
+            listeners: Vec::new(),
+            waiting: None,
+        }));
+        let ports = Ports { commands: sender, picture: shown };
+        let store = store.clone();
+        Ok((Self { boot_file, kept, changed, bound, store, commands, picture }, ports))
+    }
+
+    /// The port that device keys name.
+    pub fn settings(&self) -> &PortSettings {
+        &self.kept.settings
+    }
+}
+
+/// Listeners that are open already.
+struct Shelf(Vec<(SocketAddr, TcpListener)>);
+
+impl Shelf {
+    fn of(inherited: Vec<std::net::TcpListener>) -> Self {
+        let adopted = inherited.into_iter().filter_map(|kept| match listen::adopt(kept) {
+            Ok(adopted) => Some(adopted),
+            Err(error) => {
+                tracing::warn!(%error, "a listener that was kept cannot be used");
+                None
+            }
+        });
+        Self(adopted.collect())
+    }
+
+    /// Opens everything, or nothing.
+    fn open(&mut self, kept: &Kept) -> Result<(Kept, Vec<Bound>), PortsError> {
+        let mut bound: Vec<Bound> = Vec::new();
+        let settings = &kept.settings;
+        let lists = [
+            (Listening::Http, &settings.http),
+            (Listening::Https, &settings.https),
+            (Listening::Inform, &settings.inform),
+            (Listening::Inform, &kept.old),
+        ];
+        let mut resolved = Kept {
+            settings: PortSettings {
+                http: Vec::new(),
+                https: Vec::new(),
+                inform: Vec::new(),
+                ..settings.clone()
+            },
+            old: Vec::new(),
+        };
+        for (number, (listening, list)) in lists.into_iter().enumerate() {
+            for address in list {
+                // An old door that is still the way to the GUI is open already.
+                let open = bound.iter().find(|open| open.address == *address);
+                let real = match open {
+                    Some(open) if address.port() != 0 => open.address,
+                    _ => match self.one(*address, listening, &mut bound) {
+                        Ok(real) => real,
+                        Err(PortsError::Listen(error)) if listen::is_absent_family(&error) => {
+                            tracing::warn!(%address, "this machine has no IPv6; not listening there");
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    },
+                };
+                match (number, listening) {
+                    (3, _) => resolved.old.push(real),
+                    (_, Listening::Http) => resolved.settings.http.push(real),
+                    (_, Listening::Https) => resolved.settings.https.push(real),
+                    (_, Listening::Inform) => resolved.settings.inform.push(real),
+                }
+            }
+        }
+        resolved.settings.check()?;
+        Ok((resolved, bound))
+    }
+
+    fn one(
+        &mut self,
+        address: SocketAddr,
+        listening: Listening,
+        bound: &mut Vec<Bound>,
+    ) -> Result<SocketAddr, PortsError> {
+        let kept = self.0.iter().position(|(kept, _)| *kept == address);
+        let (real, listener) = if let Some(index) = kept {
+            self.0.swap_remove(index)
+        } else {
+            let others: Vec<&TcpListener> = bound.iter().map(|open| &*open.listener).collect();
+            listen::open(address, listening.name(), &others)?
+        };
+        crate::systemd::keep(real, &listener);
+        bound.push(Bound { listening, address: real, listener: Arc::new(listener) });
+        Ok(real)
+    }
+
+    /// What is left was opened for settings that hold no more.
+    fn clear(self) {
+        for (address, listener) in self.0 {
+            crate::systemd::forget(address);
+            drop(listener);
+        }
+    }
+}
