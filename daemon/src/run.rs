@@ -136,6 +136,8 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let router = web::router(Rooms {
         accounts,
         ports: ports.clone(),
+        certificates: certificates.clone(),
+        outbound,
         devices: devices.clone(),
         clock,
         accepting: accepting.clone(),

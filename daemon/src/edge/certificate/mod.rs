@@ -247,7 +247,7 @@ impl Certificates {
         let about = settings.names.join(" ");
         let wanted = Wanted::Acme(settings);
         self.want(wanted.clone(), by, &format!("acme {about}"), status.kept()).await?;
-        state.status = status;
+        state.status = AcmeStatus { working: true, ..status };
         self.shared.asked.store(true, Ordering::Release);
         self.turn_to(&mut state, wanted);
         Ok(())
