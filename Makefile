@@ -62,7 +62,7 @@ packages:
 	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
-	@tests/setup/packages.sh shellcheck chromium
+	@tests/setup/packages.sh shellcheck chromium pebble
 
 .tools/python/bin/python: | packages
 	@echo "Setting up a Python environment in .tools/python (it carries the build tools)"

@@ -4,6 +4,7 @@
 
 mod agent;
 mod appliance;
+mod authority;
 mod client;
 mod frames;
 mod impostor;
@@ -15,6 +16,7 @@ mod sockets;
 
 pub use agent::{Agent, AgentOptions, user_name};
 pub use appliance::{Appliance, ApplianceOptions, Owner, PASSWORD, id_of, setup_request};
+pub use authority::{Authority, AuthorityOptions};
 pub use client::{Answer, Client, accept_any_certificate};
 pub use frames::{Frame, frame_from_device, from_device, from_server};
 pub use impostor::Impostor;

@@ -12,5 +12,7 @@ mod d2_hostile_frames;
 mod d3_terminal;
 mod lifecycle;
 mod p1_tls;
+mod p2_acme;
+mod p3_own_certificate;
 mod rows;
 mod shape;
