@@ -20,7 +20,7 @@ use crate::config::{Config, Level};
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
-use crate::edge::{self, Accepting, Behind, Certificates, Opening, TokenSeen};
+use crate::edge::{self, Accepting, Behind, Certificates, Opening, Security, TokenSeen};
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
@@ -125,17 +125,19 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     };
     let devices = Devices::start(ground, tuning, supervisor).await?;
     let accepting = Accepting::default();
+    let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
     let router = web::router(Rooms {
         accounts,
         ports: ports.clone(),
+        security: security.clone(),
         devices: devices.clone(),
         clock,
         accepting: accepting.clone(),
         store: store_probe(&store),
         supervisor: supervisor.clone(),
     });
-    let behind = Behind { certificates, router, devices, accepting, token_seen };
+    let behind = Behind { certificates, router, devices, accepting, security, token_seen };
     edge::start(opening, behind, data_dir, supervisor)?;
     let listeners = &ports.picture().listeners;
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));

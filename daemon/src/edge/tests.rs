@@ -104,6 +104,7 @@ async fn house_with(separate: bool, tuning: Tuning) -> House {
         router: router(),
         devices: devices.clone(),
         accepting: accepting.clone(),
+        security: Security::load(&store).await.unwrap(),
         token_seen: Arc::new(|_, _| {}),
     };
     let config = config(data.path(), separate);

@@ -23,6 +23,7 @@ mod openapi;
 mod ports;
 mod process;
 mod routes;
+mod security;
 mod setup;
 mod shell;
 mod site_view;
@@ -48,7 +49,7 @@ use self::tickets::Tickets;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::devices::Devices;
-use crate::edge::{Accepting, Ports, RequestId, headers};
+use crate::edge::{Accepting, Ports, RequestId, Security, headers};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::access::{Access, StepUp};
@@ -68,6 +69,8 @@ pub struct Rooms {
     pub devices: Devices,
     /// The ports of the appliance.
     pub ports: Ports,
+    /// What the owner says about security to the outside.
+    pub security: Security,
     /// Wall clock.
     pub clock: Clock,
     /// Whether the listeners accept.
@@ -146,6 +149,12 @@ impl FromRef<Web> for Devices {
 impl FromRef<Web> for Ports {
     fn from_ref(web: &Web) -> Self {
         web.rooms.ports.clone()
+    }
+}
+
+impl FromRef<Web> for Security {
+    fn from_ref(web: &Web) -> Self {
+        web.rooms.security.clone()
     }
 }
 

@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    device_actions, devices, health, live, logs, nms, ports, setup, shell, sites, statistics,
-    tickets, user,
+    device_actions, devices, health, live, logs, nms, ports, security, setup, shell, sites,
+    statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -46,6 +46,9 @@ const TOKEN: &str = "token";
         ports::confirm,
         ports::revert,
         ports::close_old,
+        security::read,
+        security::change,
+        security::text,
         devices::list,
         devices::read,
         devices::detail,

@@ -16,8 +16,8 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, device_actions, devices, health, live, logs, nms, openapi, ports, setup, shell, sites,
-    statistics, tickets, user,
+    Web, device_actions, devices, health, live, logs, nms, openapi, ports, security, setup, shell,
+    sites, statistics, tickets, user,
 };
 
 /// The table.
@@ -46,6 +46,8 @@ fn table() -> Vec<Route> {
         post("/nms/api/v2.1/nms/ports/confirm", Public, No, ports::confirm),
         post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert),
         post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old),
+        get("/nms/api/v2.1/nms/security", Admin, No, security::read),
+        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
@@ -78,6 +80,7 @@ fn table() -> Vec<Route> {
         get("/nms/shell", Public, No, shell::open),
         // For machines.
         get("/nms/api/v2.1/openapi.json", Public, No, openapi::serve),
+        get("/.well-known/security.txt", Public, No, security::text),
         get("/healthz", Public, No, health::healthz),
         get("/metrics", ReadOnly, No, health::metrics),
     ]

@@ -9,7 +9,7 @@ use aerie::config::Config;
 use aerie::devices::connection_key::ConnectionKeys;
 use aerie::devices::events::Events;
 use aerie::devices::{Devices, Ground, Tuning};
-use aerie::edge::{Accepting, Opening, Ports};
+use aerie::edge::{Accepting, Opening, Ports, Security};
 use aerie::seal::Seal;
 use aerie::store::Store;
 use aerie::store::records::DeviceRecord;
@@ -119,6 +119,7 @@ impl Appliance {
         let router = router(Rooms {
             accounts,
             ports: ports(&store).await,
+            security: Security::load(&store).await.expect("settings"),
             devices: devices.clone(),
             clock,
             accepting: Accepting::default(),

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/.well-known/security.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom to tell of a weakness (RFC 9116). */
+        get: operations["getWellKnownSecurityTxt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -435,6 +452,24 @@ export interface paths {
         put?: never;
         /** Undoes a change that waits to be confirmed. */
         post: operations["postNmsPortsRevert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/security": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the owner says about security to the outside. */
+        get: operations["getNmsSecurity"];
+        /** Changes it. */
+        put: operations["putNmsSecurity"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1385,6 +1420,20 @@ export interface components {
             /** Format: int64 */
             uploadSpeed: number | null;
         };
+        /** @description A change of it. */
+        SecurityBody: {
+            /** @description `mailto:…` or `https:…`; null takes it away. */
+            contact?: string | null;
+            hstsIncludeSubDomains?: boolean;
+        };
+        /** @description What the owner says about security to the outside. */
+        SecurityView: {
+            /** @description Whom to tell of a weakness, in `/.well-known/security.txt`. */
+            contact?: string | null;
+            contactExpires?: components["schemas"]["Time"] | null;
+            /** @description Whether browsers keep to HTTPS for all names below the appliance's too. */
+            hstsIncludeSubDomains: boolean;
+        };
         /** @description The appliance is set up. */
         SetupAnswer: {
             /** @description The device key: paste it into a device, and the device connects. */
@@ -1745,6 +1794,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getWellKnownSecurityTxt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The contact */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getHealthz: {
         parameters: {
             query?: never;
@@ -3070,6 +3148,95 @@ export interface operations {
             };
             /** @description Nothing waits to be confirmed */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsSecurity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsSecurity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecurityBody"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
