@@ -167,7 +167,10 @@ impl<H: Host, D: Dial> Session<'_, H, D> {
             return Ok(None);
         }
         if *address == self.address {
+            // The appliance waits for this device: perhaps a hello was lost.
+            self.told = 0;
             self.settle().await?;
+            self.tell_identity().await?;
         } else if self.mover.is_ready(self.terminals.any_open()) {
             tracing::info!(%address, "the appliance announces another address: trying it");
             // Without the address by which it came: it has not come to stay yet.
