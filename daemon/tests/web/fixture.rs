@@ -252,6 +252,7 @@ pub(crate) fn device(number: u8, site: Option<Uuid>) -> (Uuid, DeviceRecord) {
         authorized_at: NOW.as_millisecond(),
         authorized_by: None,
         refresh_until: None,
+        came_by: None,
     };
     (Uuid::from_u128(u128::from(number)), record)
 }

@@ -1303,6 +1303,18 @@ export interface components {
             /** @description The user name or the e-mail address. */
             username: string;
         };
+        /** @description How far the devices' move to a new address has come. */
+        MoveView: {
+            /** @description Devices that have come by the new address. */
+            confirmed: number;
+            from?: components["schemas"]["PlaceView"] | null;
+            since: components["schemas"]["Time"];
+            to: components["schemas"]["PlaceView"];
+            /** @description All authorised devices. */
+            total: number;
+            /** @description The others; the first hundred. */
+            waiting: components["schemas"]["WaitingView"][];
+        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1362,6 +1374,12 @@ export interface components {
             secondsLeft: number;
             wanted: components["schemas"]["PortsBody"];
         };
+        /** @description Where devices find the appliance. */
+        PlaceView: {
+            host: string;
+            /** Format: int32 */
+            port: number;
+        };
         /** @description The ports of the appliance, and how the world sees them. */
         PortsBody: {
             /**
@@ -1402,6 +1420,7 @@ export interface components {
             applied: components["schemas"]["PortsBody"];
             bootFile: components["schemas"]["BootPorts"];
             listeners: components["schemas"]["ListenerView"][];
+            move?: components["schemas"]["MoveView"] | null;
             pending?: components["schemas"]["PendingPorts"] | null;
             /** @description `bootFile` until the ports are changed here, then `settings`. */
             source: string;
@@ -1784,6 +1803,13 @@ export interface components {
             time: components["schemas"]["Time"];
             /** @description The release. */
             version: string;
+        };
+        /** @description A device that has not come by the new address. */
+        WaitingView: {
+            /** Format: uuid */
+            id: string;
+            lastSeen: components["schemas"]["Time"];
+            name: string;
         };
     };
     responses: never;
