@@ -12,6 +12,7 @@ mod d2_hostile_frames;
 mod d3_terminal;
 mod descriptor_store;
 mod lifecycle;
+mod p1_ports;
 mod p1_tls;
 mod p5_moving_ports;
 mod rows;
