@@ -1,5 +1,6 @@
 //! The real daemon with data of its own on ports that the kernel chose.
 
+use crate::authority::Issued;
 use crate::client::Client;
 use crate::process::{Process, binary};
 use crate::{PATIENCE, until};
@@ -177,12 +178,25 @@ impl Appliance {
 
     /// Makes the first account and fetches the device key. Devices may come with an untrusted certificate's flag.
     pub async fn set_up(&self) -> Owner {
-        let answer =
-            self.client().post("/nms/setup", setup_request(&self.setup_code())).await.expect(200);
+        self.set_up_as("localhost").await
+    }
+
+    /// The same for an appliance that has a name.
+    pub async fn set_up_as(&self, hostname: &str) -> Owner {
+        let mut body = setup_request(&self.setup_code());
+        body["hostname"] = json!(hostname);
+        let answer = self.client().post("/nms/setup", body).await.expect(200);
         let token = answer.header("x-auth-token").expect("a token").to_owned();
         let client = self.client().with_token(&token);
         let key = client.get("/nms/connection").await.expect(200).json();
         Owner { client, key: key.as_str().expect("a string").to_owned() }
+    }
+
+    /// Gives it a certificate of the owner's own.
+    pub async fn use_certificate(&self, owner: &Owner, Issued { chain, key }: &Issued) {
+        owner.step_up().await;
+        let body = json!({"chain": chain, "key": key});
+        owner.client.put("/nms/certificate/own", body).await.expect(200);
     }
 
     /// Logs the owner in again.

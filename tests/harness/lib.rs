@@ -4,6 +4,7 @@
 
 mod agent;
 mod appliance;
+mod authority;
 mod client;
 mod frames;
 mod impostor;
@@ -13,10 +14,12 @@ mod namespace;
 mod process;
 mod raw;
 mod sockets;
+mod tool;
 
 pub use agent::{Agent, AgentOptions, user_name};
 pub use appliance::{Appliance, ApplianceOptions, Listen, Owner, PASSWORD, id_of, setup_request};
-pub use client::{Answer, Client, accept_any_certificate};
+pub use authority::{Authority, Issued};
+pub use client::{Answer, Client, accept_any_certificate, accept_any_certificate_with};
 pub use frames::{Frame, frame_from_device, from_device, from_server};
 pub use impostor::Impostor;
 pub use interceptor::{Direction, Interceptor, forged_certificate};
@@ -25,6 +28,7 @@ pub use namespace::{PRIVATE, PUBLIC, Stage, on_stage};
 pub use process::{Process, binary};
 pub use raw::{RawDevice, Wire, hello, mac_of};
 pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};
+pub use tool::{Printed, run_tool, tool};
 
 use std::time::Duration;
 use tokio::time::Instant;
