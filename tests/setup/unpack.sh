@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.." || exit 1
 
 package=$1
 root=$PWD/.tools/apt
-codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+# shellcheck disable=SC2016 # apt fills in what looks like variables
 mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 2>/dev/null \
     | awk -v release="$codename" '$1 == release { print $2; exit }')
 if [ -z "$mirror" ]; then
@@ -28,9 +29,8 @@ own=(-o "Dir::Etc::sourcelist=$root/etc/sources.list" -o Dir::Etc::sourceparts=-
 echo "Fetching Debian's $package into .tools/$package"
 apt-get "${own[@]}" -qq update
 wanted=$package
-if apt-cache "${own[@]}" madison "$package" | grep -q -- "$codename-backports"; then
-    wanted=$package/$codename-backports
-fi
+known=$(apt-cache "${own[@]}" madison "$package")
+case $known in *"$codename-backports"*) wanted=$package/$codename-backports ;; esac
 rm -f "$root/debs/${package}"_*.deb
 (cd "$root/debs" && apt-get "${own[@]}" -qq download "$wanted")
 rm -rf ".tools/$package"
