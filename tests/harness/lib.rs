@@ -22,7 +22,7 @@ pub use authority::{Authority, Issued};
 pub use client::{Answer, Client, accept_any_certificate, accept_any_certificate_with};
 pub use frames::{Frame, frame_from_device, from_device, from_server};
 pub use impostor::Impostor;
-pub use interceptor::{Direction, Interceptor, forged_certificate};
+pub use interceptor::{Direction, Interceptor, forged_certificate, self_signed_pem};
 pub use limits::allow_open_files;
 pub use namespace::{PRIVATE, PUBLIC, Stage, on_stage};
 pub use process::{Process, binary};
