@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,6 +22,8 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW: u8 = 8;
 const CONTINUATION: u8 = 9;
+/// How a connection is told why: the beginning of a reason in a frame GOAWAY.
+const CALM: &[u8] = b"too_many_";
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -75,42 +78,50 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|number| 2 * number + 1)
 }
 
+/// What floods a connection: many small frames that cost the other side more than the sender. Some kinds are counted, and
+/// the connection is told to calm down; the others are answered one by one until it has been idle for too long.
+fn floods() -> Vec<(&'static str, bool, Vec<Vec<u8>>)> {
+    let opened = streams(20_000).flat_map(|stream| {
+        let open = frame(HEADERS, END_HEADERS | END_STREAM, stream, GET);
+        [open, frame(RESET, 0, stream, &8_u32.to_be_bytes())]
+    });
+    let endless = std::iter::once(frame(HEADERS, 0, 1, GET))
+        .chain((0..5_000).map(|_| frame(CONTINUATION, 0, 1, &[0; 64])));
+    let pings = (0..50_000_u64).map(|number| frame(PING, 0, 0, &number.to_be_bytes()));
+    let settings = (0..50_000_u32).map(|number| {
+        let window = [&[0, 4][..], &(number % 65_535).to_be_bytes()].concat();
+        frame(SETTINGS, 0, 0, &window)
+    });
+    let post = b"\x83\x84\x87\x41\x01a";
+    let empty = std::iter::once(frame(HEADERS, END_HEADERS, 1, post))
+        .chain((0..50_000).map(|_| frame(DATA, 0, 1, &[])));
+    vec![
+        ("streams that are opened and reset", true, opened.collect()),
+        ("a head without end", true, endless.collect()),
+        ("pings", false, pings.collect()),
+        ("settings", false, settings.collect()),
+        ("data of nothing", true, empty.collect()),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_floods_of_http_2_frames_are_bounded_and_keep_nobody_out() {
     let mut appliance = Appliance::start().await;
     let owner = appliance.set_up().await;
     let before = appliance.process().resident_memory();
     let to = appliance.https();
-
-    let opened = streams(20_000).flat_map(|stream| {
-        let open = frame(HEADERS, END_HEADERS | END_STREAM, stream, GET);
-        [open, frame(RESET, 0, stream, &8_u32.to_be_bytes())]
-    });
-    abused(to, opened).await;
-    is_served(&owner).await;
-
-    let endless = std::iter::once(frame(HEADERS, 0, 1, GET))
-        .chain((0..5_000).map(|_| frame(CONTINUATION, 0, 1, &[0; 64])));
-    abused(to, endless).await;
-    is_served(&owner).await;
-
-    let pings = (0..50_000_u64).map(|number| frame(PING, 0, 0, &number.to_be_bytes()));
-    abused(to, pings).await;
-    is_served(&owner).await;
-
-    let settings = (0..50_000_u32).map(|number| {
-        let window = [&[0, 4][..], &(number % 65_535).to_be_bytes()].concat();
-        frame(SETTINGS, 0, 0, &window)
-    });
-    abused(to, settings).await;
-    is_served(&owner).await;
-
-    let post = b"\x83\x84\x87\x41\x01a";
-    let empty = std::iter::once(frame(HEADERS, END_HEADERS, 1, post))
-        .chain((0..50_000).map(|_| frame(DATA, 0, 1, &[])));
-    abused(to, empty).await;
-    is_served(&owner).await;
-
+    let mut tasks = JoinSet::new();
+    for (name, is_counted, frames) in floods() {
+        tasks.spawn(async move {
+            let heard = abused(to, frames.into_iter()).await;
+            let told = heard.windows(CALM.len()).any(|bytes| bytes == CALM);
+            assert_eq!(told, is_counted, "{name}: {heard:?}");
+        });
+    }
+    while let Some(flooded) = tasks.join_next().await {
+        flooded.expect("a flood that ends");
+        is_served(&owner).await;
+    }
     let grown = appliance.process().resident_memory().saturating_sub(before);
     assert!(grown < 64 * MIB, "the floods cost {} MiB", grown / MIB);
 }
