@@ -3,6 +3,7 @@
 mod crowd;
 mod figures;
 mod flood;
+mod handshakes;
 mod start;
 
 use aerie_tests::{Appliance, ApplianceOptions, allow_open_files};
@@ -22,6 +23,9 @@ struct Arguments {
     /// How many simulated devices.
     #[arg(long, default_value_t = 10_000)]
     devices: u32,
+    /// Measures TLS handshakes and nothing else.
+    #[arg(long, conflicts_with = "write")]
+    handshakes: bool,
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let measured = allow_open_files(u64::from(arguments.devices) + 1_024).and_then(|()| {
         let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        runtime.block_on(measure(arguments.devices))
+        runtime.block_on(measure(&arguments))
     });
     let written = measured.and_then(|figures| {
         println!("{}", figures.table());
@@ -51,7 +55,8 @@ fn beside(name: &str) -> PathBuf {
     std::env::current_exe().expect("own path").with_file_name(name)
 }
 
-async fn measure(devices: u32) -> Result<Figures, String> {
+async fn measure(arguments: &Arguments) -> Result<Figures, String> {
+    let devices = arguments.devices;
     let options = ApplianceOptions { binary: Some(beside("aerie")), ..ApplianceOptions::default() };
     let mut figures = Figures::of_this_machine(devices);
     let program = std::fs::metadata(beside("aerie"))
@@ -67,6 +72,11 @@ async fn measure(devices: u32) -> Result<Figures, String> {
         mib(appliance.process().resident_memory()),
         "24 MiB or less",
     );
+
+    handshakes::measure(&mut appliance, &mut figures).await;
+    if arguments.handshakes {
+        return Ok(figures);
+    }
 
     let owner = appliance.set_up().await;
     say("status messages");

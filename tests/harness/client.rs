@@ -190,7 +190,12 @@ async fn exchange(
 
 /// A TLS client that accepts every certificate, as a browser does after the owner said yes.
 pub fn accept_any_certificate() -> ClientConfig {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    accept_any_certificate_with(aws_lc_rs::default_provider())
+}
+
+/// The same with suites and key exchanges of the caller's choice.
+pub fn accept_any_certificate_with(provider: CryptoProvider) -> ClientConfig {
+    let provider = Arc::new(provider);
     ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")

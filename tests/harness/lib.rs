@@ -4,25 +4,31 @@
 
 mod agent;
 mod appliance;
+mod authority;
 mod client;
 mod frames;
 mod impostor;
 mod interceptor;
 mod limits;
+mod namespace;
 mod process;
 mod raw;
 mod sockets;
+mod tool;
 
 pub use agent::{Agent, AgentOptions, user_name};
-pub use appliance::{Appliance, ApplianceOptions, Owner, PASSWORD, id_of, setup_request};
-pub use client::{Answer, Client, accept_any_certificate};
+pub use appliance::{Appliance, ApplianceOptions, Listen, Owner, PASSWORD, id_of, setup_request};
+pub use authority::{Authority, Issued};
+pub use client::{Answer, Client, accept_any_certificate, accept_any_certificate_with};
 pub use frames::{Frame, frame_from_device, from_device, from_server};
 pub use impostor::Impostor;
-pub use interceptor::{Direction, Interceptor, forged_certificate};
+pub use interceptor::{Direction, Interceptor, forged_certificate, self_signed_pem};
 pub use limits::allow_open_files;
+pub use namespace::{PRIVATE, PUBLIC, Stage, on_stage};
 pub use process::{Process, binary};
 pub use raw::{RawDevice, Wire, hello, mac_of};
 pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};
+pub use tool::{Printed, run_tool, tool};
 
 use std::time::Duration;
 use tokio::time::Instant;

@@ -2,6 +2,7 @@
 
 mod knocks;
 mod moving;
+mod slow;
 
 use std::sync::Arc;
 use std::time::Duration;
