@@ -75,6 +75,15 @@ struct Open {
     serving: bool,
 }
 
+/// What the keeper is woken by.
+enum Turn {
+    Asked(Command),
+    NotConfirmed,
+    LoopEnded(Option<SocketAddr>),
+    PlainChanged,
+    EverybodyMoved,
+}
+
 /// What a listener is to be, by what is wanted now.
 #[derive(Default)]
 struct Part {
@@ -124,30 +133,49 @@ impl Keeper {
 
     /// Does what is asked until the daemon stops. Ends earlier only if an accept loop did.
     pub(in crate::edge) async fn keep(mut self) {
-        let (stop, devices) = (self.stop.clone(), self.devices.clone());
         if !self.kept.old.is_empty() {
             // The power may have gone between the change and its announcement.
             self.announce().await;
         }
+        let stop = self.stop.clone();
         loop {
-            let deadline = self.pending.as_ref().map(|pending| pending.until);
-            tokio::select! {
+            let turn = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(command) = self.commands.recv() => self.obey(command).await,
-                () = reached(deadline) => {
+                turn = self.next() => turn,
+            };
+            match turn {
+                Turn::Asked(command) => self.obey(command).await,
+                Turn::NotConfirmed => {
                     tracing::warn!("a change of the ports was not confirmed in time: undone");
                     self.undo();
                 }
-                Some(ended) = self.loops.join_next() => if !self.was_closed(ended.ok()) { return },
-                () = changed(&mut self.plain_closed) => self.show(),
-                _ = devices.everyone_moved() => if let Err(error) = self.close_old().await {
-                    tracing::error!(%error, "an old port stays open");
-                    sleep(PAUSE).await;
-                },
+                Turn::PlainChanged => self.show(),
+                Turn::EverybodyMoved => self.everybody_moved().await,
+                Turn::LoopEnded(ended) if self.was_closed(ended) => {}
+                Turn::LoopEnded(_) => return,
             }
         }
         self.loops.join_all().await;
         self.door.finish().await;
+    }
+
+    /// What is to be done next.
+    async fn next(&mut self) -> Turn {
+        let deadline = self.pending.as_ref().map(|pending| pending.until);
+        tokio::select! {
+            Some(command) = self.commands.recv() => Turn::Asked(command),
+            () = reached(deadline) => Turn::NotConfirmed,
+            Some(ended) = self.loops.join_next() => Turn::LoopEnded(ended.ok()),
+            () = changed(&mut self.plain_closed) => Turn::PlainChanged,
+            _ = self.devices.everyone_moved() => Turn::EverybodyMoved,
+        }
+    }
+
+    async fn everybody_moved(&mut self) {
+        if let Err(error) = self.close_old().await {
+            tracing::error!(%error, "an old port stays open");
+            sleep(PAUSE).await;
+        }
     }
 
     /// Whether an accept loop ended because its listener was closed.

@@ -43,7 +43,7 @@ async fn p4_a_head_that_comes_byte_by_byte_is_given_up() {
         let took = drip(house.tls(to).await, endless.as_bytes()).await;
         assert!(took < Duration::from_secs(15), "{took:?}");
     }
-    let plain = TcpStream::connect(house.edge.addresses().http[0]).await.unwrap();
+    let plain = TcpStream::connect(house.addresses().http[0]).await.unwrap();
     let took = drip(plain, endless.as_bytes()).await;
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
