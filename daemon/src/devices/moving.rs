@@ -290,25 +290,36 @@ impl Devices {
         self.inner.moves.tell(&inside);
     }
 
-    /// Writes by which addresses devices came, all in one transaction.
+    /// Writes by which addresses devices came, all in one transaction. Whoever stops waiting loses
+    /// nothing: what is not known to be written is written again.
     pub(super) async fn save_addresses(&self) -> Result<(), StoreError> {
         let _deciding = self.inner.deciding.lock().await;
-        let ids = std::mem::take(&mut self.inner.moves.lock().unsaved);
+        let ids: Vec<Uuid> = self.inner.moves.lock().unsaved.iter().copied().collect();
         if ids.is_empty() {
             return Ok(());
         }
         let cells = ids.iter().filter_map(|id| self.registry().by_id(*id));
-        let facts = |cell: Arc<Cell>| (cell.id, cell.lock().facts.clone());
-        let writes = cells.filter(|cell| cell.is_authorized()).map(facts).collect();
-        let saved = records::save(&self.inner.store, writes).await;
-        if saved.is_err() {
-            self.inner.moves.lock().unsaved.extend(ids);
+        let cells: Vec<_> = cells.filter(|cell| cell.is_authorized()).collect();
+        let writes: Vec<_> =
+            cells.iter().map(|cell| (cell.id, cell.lock().facts.clone())).collect();
+        let written: HashMap<_, _> =
+            writes.iter().map(|(id, facts)| (*id, facts.came_by.clone())).collect();
+        records::save(&self.inner.store, writes).await?;
+        let mut inside = self.inner.moves.lock();
+        for id in &ids {
+            // It may have come by yet another one meanwhile.
+            let newer = self.registry().by_id(*id).is_some_and(|cell| {
+                written.get(id).is_some_and(|came_by| *came_by != cell.lock().facts.came_by)
+            });
+            if !newer {
+                inside.unsaved.remove(id);
+            }
         }
-        saved
+        Ok(())
     }
 
-    /// Where devices find the appliance until they move to `to`: the device key's address, unless
-    /// that is the new one already; then the one by which most of them came.
+    /// Where devices find the appliance until they move to `to`: the address by which most of them
+    /// came; before any has said so, the device key's, unless that is the new one already.
     fn former(&self, before: Option<MoveRecord>, to: &Address) -> Option<Announcement> {
         let target = Announcement::from(to);
         match before {
@@ -316,9 +327,6 @@ impl Devices {
             Some(before) if before.from.as_ref() == Some(&target) => return Some(before.to),
             Some(MoveRecord { from: Some(from), .. }) => return Some(from),
             Some(MoveRecord { from: None, .. }) | None => {}
-        }
-        if let Some(of_key) = self.keys().address().filter(|of_key| of_key != to) {
-            return Some(Announcement::from(&of_key));
         }
         let mut crowds: HashMap<Address, usize> = HashMap::new();
         for cell in self.registry().all().iter().filter(|cell| cell.is_authorized()) {
@@ -328,7 +336,8 @@ impl Devices {
         }
         let most =
             crowds.into_iter().max_by(|one, other| (one.1, &one.0).cmp(&(other.1, &other.0)));
-        most.map(|(address, _)| Announcement::from(&address))
+        let of_key = || self.keys().address().filter(|of_key| of_key != to);
+        most.map(|(address, _)| address).or_else(of_key).as_ref().map(Announcement::from)
     }
 
     fn log_move(&self, message: String) {

@@ -87,10 +87,12 @@ async fn d1_a_move_is_told_to_every_enrolled_device_and_waits_for_all_of_them() 
     room.until(|devices| connection(devices, other_id) == Some(Connection::Disconnected)).await;
     assert!(room.devices.move_progress().is_none());
 
+    room.devices.keys().set_host("other.example".to_owned()).await.unwrap();
     room.devices.announce(place(NEW)).await.unwrap();
     device.expect_address(NEW).await;
     let progress = room.progress();
     assert_eq!((progress.confirmed, progress.total), (0, 2));
+    // As devices say, whatever the device key shows by now.
     assert_eq!((progress.from, progress.to), (Some(place(OLD)), place(NEW)));
     assert_eq!(progress.waiting[0].name, "mast-1");
     room.until_left(Some(2)).await;
@@ -162,6 +164,26 @@ async fn d1_that_everyone_has_moved_is_durable_before_it_is_told() {
     let Room { devices: _still_there, supervisor: _running, _data: data, .. } = before;
     let after = room_on(store, data).await;
     assert_eq!(after.progress().confirmed, 1);
+}
+
+#[tokio::test]
+async fn who_stops_waiting_for_everyone_loses_nothing() {
+    let room = room().await;
+    let own = key();
+    let (device, _) = room.settled(&own, 1).await;
+    room.devices.announce(place(NEW)).await.unwrap();
+    drop(device);
+    let _device = room.comes_by(&own, Some(NEW)).await;
+    room.until_left(Some(0)).await;
+    // Once around, as a loop with other things to do.
+    for _ in 0..5 {
+        let once = timeout(Duration::ZERO, room.devices.everyone_moved()).await;
+        assert!(once.is_err(), "a write takes longer than nothing");
+    }
+    assert_eq!(room.devices.everyone_moved().await, place(NEW));
+    let store = room.devices.inner.store.clone();
+    let Room { devices: _still_there, supervisor: _running, _data: data, .. } = room;
+    assert_eq!(room_on(store, data).await.progress().confirmed, 1);
 }
 
 #[tokio::test]
