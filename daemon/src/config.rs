@@ -22,6 +22,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("http", "listen", r#"listen = ["0.0.0.0:80", "[::]:80"]"#),
     ("https", "listen", r#"listen = ["0.0.0.0:443", "[::]:443"]"#),
     ("inform", "listen", r#"listen = ["0.0.0.0:8444", "[::]:8444"]"#),
+    ("certificate", "chain", r#"chain = "/etc/aerie/chain.pem""#),
+    ("certificate", "key", r#"key = "/etc/aerie/key.pem""#),
     ("devices", "connects_per_second", "connects_per_second = 2000"),
     ("devices", "status_interval", "status_interval = 60"),
     ("log", "level", r#"level = "info""#),
@@ -39,6 +41,8 @@ pub struct Config {
     pub https: Https,
     /// A port of its own for devices; without it they use HTTPS.
     pub inform: Option<Inform>,
+    /// The owner's own certificate, until an admin chooses another in Settings.
+    pub certificate: Certificate,
     /// Bounds for devices.
     pub devices: Devices,
     /// What is told on standard error.
@@ -52,6 +56,7 @@ impl Default for Config {
             http: Http::default(),
             https: Https::default(),
             inform: None,
+            certificate: Certificate::default(),
             devices: Devices::default(),
             log: Log::default(),
         }
@@ -92,6 +97,17 @@ impl Default for Https {
 pub struct Inform {
     /// Addresses and ports. Empty: devices use HTTPS.
     pub listen: Vec<SocketAddr>,
+}
+
+/// The section `[certificate]`: the owner's own certificate, in files that are watched. Without it
+/// the appliance makes one. Both keys, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Certificate {
+    /// The certificate, and those between it and its root, in PEM.
+    pub chain: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// The section `[devices]`.
@@ -225,6 +241,7 @@ impl Config {
             let problem = "status_interval must be 2 to 3600 seconds";
             return Err(("devices", "status_interval", problem));
         }
+        self.certificate.check()?;
         let inform = self.inform.as_ref().map_or(&[][..], |inform| &inform.listen);
         let sections = [
             ("http", &self.http.listen[..]),
@@ -242,6 +259,22 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Certificate {
+    fn check(&self) -> Result<(), (&'static str, &'static str, &'static str)> {
+        match (&self.chain, &self.key) {
+            (Some(_), None) => Err(("certificate", "chain", "a chain needs its key too")),
+            (None, Some(_)) => Err(("certificate", "key", "a key needs its chain too")),
+            (Some(chain), _) if !chain.is_absolute() => {
+                Err(("certificate", "chain", "the path must begin with /"))
+            }
+            (_, Some(key)) if !key.is_absolute() => {
+                Err(("certificate", "key", "the path must begin with /"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -275,7 +308,8 @@ fn advice(text: &str, line: usize) -> String {
     let of_section: Vec<&str> =
         KEYS.iter().filter(|(of, _, _)| *of == section).map(|(_, name, _)| *name).collect();
     if of_section.is_empty() {
-        return "The sections are [http], [https], [inform], [devices] and [log].".to_owned();
+        return "The sections are [http], [https], [inform], [certificate], [devices] and [log]."
+            .to_owned();
     }
     let place =
         if section.is_empty() { "At the top".to_owned() } else { format!("In [{section}]") };
@@ -346,6 +380,8 @@ mod tests {
             ("[https]\nlisten = []", 2, "listen", "0.0.0.0:443"),
             ("[http]\nlisten = [\"[::]:1\"]\n[https]\nlisten = [\"[::]:1\"]", 4, "twice", "443"),
             ("data_dir = \"\"", 1, "data_dir", "/var/lib/aerie"),
+            ("[certificate]\nchain = \"/c.pem\"", 2, "key", "chain.pem"),
+            ("[certificate]\nchain = \"c.pem\"\nkey = \"/k.pem\"", 2, "begin with /", "/etc"),
         ];
         for (text, line, named, fix) in cases {
             let told = parse(text).unwrap_err();

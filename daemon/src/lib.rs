@@ -13,6 +13,8 @@ pub mod systemd;
 pub mod seal;
 pub mod store;
 
+pub mod outbound;
+
 pub mod audit;
 
 pub mod accounts;

@@ -20,7 +20,10 @@ use crate::config::{Config, Level};
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
-use crate::edge::{self, Accepting, Behind, Certificates, Opening, Security, TokenSeen};
+use crate::edge::{
+    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
+};
+use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
@@ -115,7 +118,11 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
     let keys = ConnectionKeys::load(&store, &seal).await?;
-    let certificates = Certificates::load(&store, &seal, &clock, keys.host().as_deref()).await?;
+    let outbound = Outbound::load(&store).await?;
+    let foundation =
+        Foundation { store: store.clone(), seal, clock: clock.clone(), outbound: outbound.clone() };
+    let files = own_files(config);
+    let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
     keys.serve_at(opening.settings().door_port(), certificates.is_untrusted());
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
@@ -131,6 +138,8 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         accounts,
         ports: ports.clone(),
         security: security.clone(),
+        certificates: certificates.clone(),
+        outbound,
         devices: devices.clone(),
         clock,
         accepting: accepting.clone(),
@@ -160,6 +169,12 @@ fn token_seen(accounts: &Accounts, devices: &Devices, supervisor: &Supervisor) -
             }
         });
     })
+}
+
+/// The owner's certificate that the boot file names.
+fn own_files(config: &Config) -> Option<OwnFiles> {
+    let files = config.certificate.chain.clone().zip(config.certificate.key.clone());
+    files.map(|(chain_file, key_file)| OwnFiles { chain_file, key_file })
 }
 
 /// How the web finds out whether the store writes, without knowing it.

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "devices",
             "accounts",
             "audit",
+            "outbound",
             "seal",
             "store",
             "supervisor",
@@ -27,11 +28,25 @@ const ROOMS: &[(&str, &[&str])] = &[
             "network",
         ],
     ),
-    ("web", &["edge", "devices", "accounts", "audit", "supervisor", "config", "clock"]),
-    ("edge", &["devices", "seal", "store", "supervisor", "systemd", "config", "clock"]),
+    ("web", &["edge", "devices", "accounts", "audit", "outbound", "supervisor", "config", "clock"]),
+    (
+        "edge",
+        &[
+            "devices",
+            "audit",
+            "outbound",
+            "seal",
+            "store",
+            "supervisor",
+            "systemd",
+            "config",
+            "clock",
+        ],
+    ),
     ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock", "network"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("audit", &["store", "clock"]),
+    ("outbound", &["store"]),
     ("seal", &["clock"]),
     ("store", &["clock"]),
     ("supervisor", &[]),
@@ -64,27 +79,28 @@ const EVERYWHERE: &[&str] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("aerie_protocol", &["devices", "edge", "web"]),
     ("aes_gcm", &["seal"]),
-    ("aws_lc_rs", &["edge"]),
+    ("aws_lc_rs", &["edge", "outbound"]),
     ("axum", &["web", "edge"]),
     ("bcrypt", &["accounts"]),
     ("clap", &["main"]),
     ("governor", &["devices", "accounts"]),
     ("hmac", &["seal", "accounts"]),
-    ("http", &["web", "edge", "devices"]),
-    ("http_body_util", &["web", "edge"]),
-    ("hyper", &["web", "edge"]),
-    ("hyper_util", &["web", "edge"]),
+    ("http", &["web", "edge", "outbound", "devices"]),
+    ("http_body_util", &["web", "edge", "outbound"]),
+    ("hyper", &["web", "edge", "outbound"]),
+    ("hyper_util", &["web", "edge", "outbound"]),
     ("ipnet", &["edge"]),
-    ("nix", &["main", "run", "edge", "supervisor", "seal"]),
-    ("rcgen", &["edge"]),
+    ("nix", &["main", "run", "edge", "outbound", "supervisor", "seal"]),
+    ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),
     ("rmp_serde", &["store"]),
     ("rust_embed", &["web"]),
-    ("rustls", &["edge"]),
-    ("rustls_pki_types", &["edge"]),
+    ("rustls", &["edge", "outbound"]),
+    ("rustls_acme", &["edge"]),
+    ("rustls_pki_types", &["edge", "outbound"]),
     ("sha2", &["seal", "accounts", "audit"]),
     ("systemd", &["systemd"]),
-    ("tokio_rustls", &["edge"]),
+    ("tokio_rustls", &["edge", "outbound"]),
     ("tokio_tungstenite", &["devices", "edge"]),
     ("toml", &["config"]),
     ("tower", &["web", "edge"]),
@@ -92,6 +108,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["main", "run"]),
     ("unicode_normalization", &["accounts"]),
     ("utoipa", &["web"]),
+    ("webpki_roots", &["edge", "outbound"]),
+    ("x509_parser", &["edge"]),
 ];
 
 /// Words that say nothing about what is inside.
@@ -169,6 +187,33 @@ fn outside_crates_stay_in_their_rooms() {
         }
     }
     assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+#[test]
+fn p7_one_room_opens_connections() {
+    // The probe of our own ports knocks at what it listens on itself.
+    let own_ports = Path::new("edge/accepting.rs");
+    for file in sources("daemon/src") {
+        let is_test = file.path.iter().any(|part| part == "tests" || part == "tests.rs");
+        if file.room.as_deref() == Some("outbound") || file.path.ends_with(own_ports) || is_test {
+            continue;
+        }
+        let code = bare_code(file.text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default());
+        for door in [
+            "TcpStream::connect",
+            ".connect(",
+            "UdpSocket",
+            "UnixDatagram",
+            "lookup_host",
+            "to_socket_addrs",
+        ] {
+            assert!(
+                !code.contains(door),
+                "{} uses {door}: connections are opened by outbound/ alone.",
+                file.shown()
+            );
+        }
+    }
 }
 
 #[test]

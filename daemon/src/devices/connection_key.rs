@@ -126,6 +126,11 @@ impl ConnectionKeys {
         door.untrusted = untrusted;
     }
 
+    /// Says whether device keys have to allow a certificate that nobody vouches for.
+    pub fn set_untrusted(&self, untrusted: bool) {
+        self.door.write().unwrap_or_else(PoisonError::into_inner).untrusted = untrusted;
+    }
+
     /// Whether device keys allow a certificate that nobody vouches for.
     pub fn untrusted(&self) -> bool {
         self.door().untrusted

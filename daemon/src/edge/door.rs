@@ -56,7 +56,7 @@ impl Door {
             seats: Seats::new(seats),
             tasks: TaskTracker::new(),
             accepting: behind.accepting.clone(),
-            tls: Policy::new(&behind.certificates.resolver())?,
+            tls: Policy::new(&behind.certificates)?,
             behind: Arc::new(behind),
             proxies,
             gui_port: Arc::new(AtomicU16::new(443)),
@@ -71,7 +71,9 @@ impl Door {
     /// What stands behind a plain port.
     pub(super) fn plain(&self) -> Port {
         let token_seen = Arc::clone(&self.behind.token_seen);
-        Port::Plain(Arc::new(Plain { gui_port: Arc::clone(&self.gui_port), token_seen }))
+        let certificates = self.behind.certificates.clone();
+        let gui_port = Arc::clone(&self.gui_port);
+        Port::Plain(Arc::new(Plain { gui_port, token_seen, certificates }))
     }
 
     /// What stands behind a TLS port, until `stop`.

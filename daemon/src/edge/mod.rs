@@ -44,7 +44,11 @@ use crate::devices::Devices;
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::accepting::Accepting;
-pub use self::certificate::{CertificateError, Certificates};
+pub use self::certificate::{
+    AcmeSettings, AcmeStatus, CertificateError, CertificateInfo, CertificateStatus, Certificates,
+    Challenge, Check, Failure, Foundation, Mode, NameCheck, OwnFiles, OwnPem, OwnStatus, Serving,
+    Unfit,
+};
 pub use self::listen::{Addresses, ListenError};
 pub use self::ports::{Opening, Ports};
 pub use self::redirect::TokenSeen;
@@ -116,7 +120,7 @@ pub fn start(
     supervisor: &Supervisor,
 ) -> Result<(), EdgeError> {
     let (accepting, certificates) = (behind.accepting.clone(), behind.certificates.clone());
-    let hosts = behind.devices.keys().hosts();
+    let devices = behind.devices.clone();
     let keeper = Keeper::new(opening, behind, data_dir, supervisor.token())?;
     let open = keeper.open_addresses();
     supervisor.spawn("ports", Essential::Yes, keeper.keep());
@@ -125,7 +129,7 @@ pub fn start(
         stop.run_until_cancelled(accepting.probe(open)).await;
     });
     supervisor.spawn("certificate renewal", Essential::Yes, async move {
-        stopping.run_until_cancelled(certificates.keep_fresh(hosts)).await;
+        stopping.run_until_cancelled(certificates.keep(devices)).await;
     });
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The plain HTTP port: sends everybody to HTTPS and serves nothing.
+//! The plain HTTP port: answers a CA's challenge, sends everybody else to HTTPS, and
+//! serves nothing.
 //!
 //! A login token that is seen here has been seen by the whole way to here: it is told to
 //! [`TokenSeen`], which ends it.
@@ -12,12 +13,13 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
+use super::certificate::{CHALLENGE_PATH, Certificates};
 use super::plain;
 use super::socket::Socket;
 
@@ -37,6 +39,7 @@ pub type TokenSeen = dyn Fn(&str, SocketAddr) + Send + Sync;
 pub(super) struct Plain {
     pub(super) gui_port: Arc<AtomicU16>,
     pub(super) token_seen: Arc<TokenSeen>,
+    pub(super) certificates: Certificates,
 }
 
 impl Plain {
@@ -44,7 +47,9 @@ impl Plain {
     pub(super) async fn serve(&self, socket: Socket, peer: SocketAddr) {
         let service = service_fn(|request: Request<_>| {
             self.look_for_tokens(request.headers(), peer);
-            let answer = to_https(&request, self.gui_port.load(Ordering::Relaxed));
+            let answer = challenge(&request, |token| self.certificates.http01(token));
+            let to_https = || to_https(&request, self.gui_port.load(Ordering::Relaxed));
+            let answer = answer.unwrap_or_else(to_https);
             async move { Ok::<_, Infallible>(answer) }
         });
         let connection = http1::Builder::new()
@@ -64,6 +69,22 @@ impl Plain {
             }
         }
     }
+}
+
+/// The answer to a CA (RFC 8555, section 8.3), if it is one that asks. `answers` knows the tokens
+/// that are waited for.
+fn challenge<B>(
+    request: &Request<B>,
+    answers: impl FnOnce(&str) -> Option<String>,
+) -> Option<Response<Body>> {
+    let token = request.uri().path().strip_prefix(CHALLENGE_PATH)?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    Some(match answers(token) {
+        Some(answer) => plain::text(StatusCode::OK, answer),
+        None => plain::text(StatusCode::NOT_FOUND, "No certificate authority is waited for.\n"),
+    })
 }
 
 /// 308, so that the method stays what it was.
@@ -140,6 +161,26 @@ mod tests {
         assert_eq!(target("/x", "[2001:db8::1]:80", 8443), "https://[2001:db8::1]:8443/x");
         assert_eq!(target("http://other.example/x", "ignored", 443), "https://other.example/x");
         assert_eq!(target("*", "aerie.example", 443), "https://aerie.example/");
+    }
+
+    #[test]
+    fn p1_a_challenge_that_is_waited_for_is_answered_and_no_other() {
+        let ask = |method: Method, path: &str| {
+            let mut request = Request::new(());
+            *request.method_mut() = method;
+            *request.uri_mut() = path.parse().unwrap();
+            let known = |token: &str| (token == "known").then(|| "known.thumb".to_owned());
+            challenge(&request, known).map(|response| response.status())
+        };
+        let path = "/.well-known/acme-challenge/known";
+        assert_eq!(ask(Method::GET, path), Some(StatusCode::OK));
+        assert_eq!(ask(Method::HEAD, path), Some(StatusCode::OK));
+        assert_eq!(ask(Method::POST, path), None, "that is redirected like all else");
+        for other in ["other", "", "known/", "../known", "known%2f"] {
+            let path = format!("/.well-known/acme-challenge/{other}");
+            assert_eq!(ask(Method::GET, &path), Some(StatusCode::NOT_FOUND), "{other}");
+        }
+        assert_eq!(ask(Method::GET, "/.well-known/security.txt"), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::body::{Answer, Arriving};
+use super::certificate::CHALLENGE;
 use super::crowd::Place;
 use super::redirect::host;
 use super::socket::Socket;
@@ -114,6 +115,10 @@ impl TlsPort {
     ) -> Option<Admitted> {
         let handshake = Box::pin(timeout_at(deadline, handshake(&self.tls, socket)));
         let Ok(Ok(stream)) = handshake.await else { return None };
+        // A CA has seen what it wanted to see: the handshake.
+        if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE) {
+            return None;
+        }
         place.moved();
         let (port, place) = (Arc::clone(self), Arc::new(place));
         let connection = Arc::new(Connection { port, peer, place, guest: Mutex::default() });

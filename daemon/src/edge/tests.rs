@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{Events, Query};
 use crate::devices::{Ground, Tuning};
+use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::Store;
 
@@ -95,7 +96,9 @@ async fn house_with(separate: bool, tuning: Tuning) -> House {
     let supervisor = Supervisor::new();
     let keys = ConnectionKeys::load(&store, &seal).await.unwrap();
     keys.set_host("localhost".to_owned()).await.unwrap();
-    let certificates = Certificates::load(&store, &seal, &clock, Some("localhost")).await.unwrap();
+    let outbound = Outbound::load(&store).await.unwrap();
+    let foundation = Foundation { store: store.clone(), seal, clock: clock.clone(), outbound };
+    let certificates = Certificates::load(&foundation, Some("localhost"), None).await.unwrap();
     let events = Events::load(store.clone(), clock.clone(), &supervisor).await.unwrap();
     let ground = Ground { store: store.clone(), clock, keys, events };
     let devices = Devices::start(ground, tuning, &supervisor).await.unwrap();
@@ -327,7 +330,8 @@ async fn plain_http_on_a_tls_port_is_told_to_use_https() {
     let answer = rest(&mut tcp).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{answer}");
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+    assert!(head.contains("content-security-policy: default-src 'none'"), "{answer}");
     let mut garbage = TcpStream::connect(house.https()).await.unwrap();
     garbage.write_all(&[0xff; 512]).await.unwrap();
     assert_eq!(rest(&mut garbage).await, "");

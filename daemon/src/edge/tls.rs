@@ -8,6 +8,8 @@ use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
 
+use super::certificate::{CHALLENGE, Certificates};
+
 /// HTTP/2 and HTTP/1.1, for browsers.
 const HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// HTTP/1.1 alone, for devices: an upgrade to WebSocket is HTTP/1.1.
@@ -51,24 +53,35 @@ pub(crate) fn gather_entropy() {
 pub(super) struct Policy {
     people: Arc<ServerConfig>,
     devices: Arc<ServerConfig>,
+    /// For a CA that looks into TLS itself (TLS-ALPN-01).
+    challenge: Arc<ServerConfig>,
+    certificates: Certificates,
 }
 
 impl Policy {
-    pub(super) fn new(resolver: &Arc<dyn ResolvesServerCert>) -> Result<Self, rustls::Error> {
-        let people = config(Arc::clone(resolver), &HTTP)?;
-        let mut devices = config(Arc::clone(resolver), &UPGRADES)?;
+    pub(super) fn new(certificates: &Certificates) -> Result<Self, rustls::Error> {
+        let people = config(certificates.resolver(), &HTTP)?;
+        let challenge = config(certificates.resolver(), &[CHALLENGE])?;
+        let mut devices = config(certificates.resolver(), &UPGRADES)?;
         // A device opens one connection and keeps it: a ticket to come back costs both sides an
         // encryption and a packet, and is never used.
         devices.send_tls13_tickets = 0;
-        Ok(Self { people: Arc::new(people), devices: Arc::new(devices) })
+        Ok(Self {
+            people: Arc::new(people),
+            devices: Arc::new(devices),
+            challenge: Arc::new(challenge),
+            certificates: certificates.clone(),
+        })
     }
 
     /// The configuration for who opened with this hello. Browsers offer HTTP/2, tools offer
     /// nothing; HTTP/1.1 alone is what a device offers.
     pub(super) fn for_hello(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
-        let offered: Option<Vec<&[u8]>> = hello.alpn().map(Iterator::collect);
-        let device = offered.is_some_and(|offered| offered == UPGRADES);
-        Arc::clone(if device { &self.devices } else { &self.people })
+        let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+        if offered == [CHALLENGE] && self.certificates.awaits_tls_challenge() {
+            return Arc::clone(&self.challenge);
+        }
+        Arc::clone(if offered == UPGRADES { &self.devices } else { &self.people })
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod access;
 mod assets;
+mod certificate_view;
+mod certificates;
 mod device_actions;
 mod device_view;
 mod devices;
@@ -20,6 +22,7 @@ mod live;
 mod logs;
 mod nms;
 mod openapi;
+mod outgoing;
 mod ports;
 mod process;
 mod routes;
@@ -49,7 +52,8 @@ use self::tickets::Tickets;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::devices::Devices;
-use crate::edge::{Accepting, Ports, RequestId, Security, headers};
+use crate::edge::{Accepting, Certificates, Ports, RequestId, Security, headers};
+use crate::outbound::Outbound;
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::access::{Access, StepUp};
@@ -71,6 +75,10 @@ pub struct Rooms {
     pub ports: Ports,
     /// What the owner says about security to the outside.
     pub security: Security,
+    /// The certificates that TLS shows.
+    pub certificates: Certificates,
+    /// The way out.
+    pub outbound: Outbound,
     /// Wall clock.
     pub clock: Clock,
     /// Whether the listeners accept.
@@ -161,6 +169,18 @@ impl FromRef<Web> for Security {
 impl FromRef<Web> for Clock {
     fn from_ref(web: &Web) -> Self {
         web.rooms.clock.clone()
+    }
+}
+
+impl FromRef<Web> for Certificates {
+    fn from_ref(web: &Web) -> Self {
+        web.rooms.certificates.clone()
+    }
+}
+
+impl FromRef<Web> for Outbound {
+    fn from_ref(web: &Web) -> Self {
+        web.rooms.outbound.clone()
     }
 }
 

@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    device_actions, devices, health, live, logs, nms, ports, security, setup, shell, sites,
-    statistics, tickets, user,
+    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, security,
+    setup, shell, sites, statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -49,6 +49,17 @@ const TOKEN: &str = "token";
         security::read,
         security::change,
         security::text,
+        certificates::read,
+        certificates::use_self_signed,
+        certificates::use_acme,
+        certificates::retry,
+        certificates::refresh,
+        certificates::check_names,
+        certificates::use_own,
+        certificates::check_own,
+        certificates::use_own_files,
+        outgoing::read,
+        outgoing::change,
         devices::list,
         devices::read,
         devices::detail,

@@ -16,8 +16,8 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, device_actions, devices, health, live, logs, nms, openapi, ports, security, setup, shell,
-    sites, statistics, tickets, user,
+    Web, certificates, device_actions, devices, health, live, logs, nms, openapi, outgoing, ports,
+    security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The table.
@@ -40,14 +40,6 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
         get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
         get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
-        // The front door. Who has the code of a change may confirm it, at its new place.
-        get("/nms/api/v2.1/nms/ports", Admin, No, ports::read),
-        put("/nms/api/v2.1/nms/ports", Admin, Yes, ports::change),
-        post("/nms/api/v2.1/nms/ports/confirm", Public, No, ports::confirm),
-        post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert),
-        post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old),
-        get("/nms/api/v2.1/nms/security", Admin, No, security::read),
-        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
@@ -86,6 +78,34 @@ fn table() -> Vec<Route> {
     ]
 }
 
+/// The table's part about ports and certificates. Who has the code of a change of the ports may
+/// confirm it, at its new place.
+#[rustfmt::skip]
+fn front_door() -> Vec<Route> {
+    use Access::{Admin, Public};
+    use StepUp::{No, Yes};
+    vec![
+        get("/nms/api/v2.1/nms/ports", Admin, No, ports::read),
+        put("/nms/api/v2.1/nms/ports", Admin, Yes, ports::change),
+        post("/nms/api/v2.1/nms/ports/confirm", Public, No, ports::confirm),
+        post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert),
+        post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old),
+        get("/nms/api/v2.1/nms/certificate", Admin, No, certificates::read),
+        put("/nms/api/v2.1/nms/certificate/self-signed", Admin, Yes, certificates::use_self_signed),
+        put("/nms/api/v2.1/nms/certificate/acme", Admin, Yes, certificates::use_acme),
+        post("/nms/api/v2.1/nms/certificate/acme/retry", Admin, Yes, certificates::retry),
+        post("/nms/api/v2.1/nms/certificate/acme/check", Admin, No, certificates::check_names),
+        put("/nms/api/v2.1/nms/certificate/own", Admin, Yes, certificates::use_own),
+        post("/nms/api/v2.1/nms/certificate/own/check", Admin, No, certificates::check_own),
+        put("/nms/api/v2.1/nms/certificate/own-files", Admin, Yes, certificates::use_own_files),
+        put("/nms/api/v2.1/nms/refresh-certificate", Admin, Yes, certificates::refresh),
+        get("/nms/api/v2.1/nms/security", Admin, No, security::read),
+        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change),
+        get("/nms/api/v2.1/nms/outbound", Admin, No, outgoing::read),
+        put("/nms/api/v2.1/nms/outbound", Admin, Yes, outgoing::change),
+    ]
+}
+
 /// A line of the table.
 struct Route {
     listed: Listed,
@@ -107,13 +127,13 @@ pub struct Listed {
 
 /// All routes, in the order of the table.
 pub fn listed() -> Vec<Listed> {
-    table().into_iter().map(|route| route.listed).collect()
+    table().into_iter().chain(front_door()).map(|route| route.listed).collect()
 }
 
 /// Builds the router from the table: each handler behind the rule of its line.
 pub(super) fn assemble(web: &Web) -> Router<Web> {
     let mut paths: BTreeMap<&'static str, MethodRouter<Web>> = BTreeMap::new();
-    for Route { listed, handler } in table() {
+    for Route { listed, handler } in table().into_iter().chain(front_door()) {
         let rule = Rule {
             access: listed.access,
             step_up: listed.step_up,

@@ -9,7 +9,8 @@ use aerie::config::Config;
 use aerie::devices::connection_key::ConnectionKeys;
 use aerie::devices::events::Events;
 use aerie::devices::{Devices, Ground, Tuning};
-use aerie::edge::{Accepting, Opening, Ports, Security};
+use aerie::edge::{Accepting, Certificates, Foundation, Opening, Ports, Security};
+use aerie::outbound::Outbound;
 use aerie::seal::Seal;
 use aerie::store::Store;
 use aerie::store::records::DeviceRecord;
@@ -108,6 +109,14 @@ impl Appliance {
                 .expect("accounts");
         let keys = ConnectionKeys::load(&store, &seal).await.expect("keys");
         let events = Events::load(store.clone(), clock.clone(), &supervisor).await.expect("a log");
+        let outbound = Outbound::load(&store).await.expect("the way out");
+        let foundation = Foundation {
+            store: store.clone(),
+            seal,
+            clock: clock.clone(),
+            outbound: outbound.clone(),
+        };
+        let certificates = Certificates::load(&foundation, None, None).await.expect("certificates");
         let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
         let devices =
             Devices::start(ground, Tuning::default(), &supervisor).await.expect("devices");
@@ -120,6 +129,8 @@ impl Appliance {
             accounts,
             ports: ports(&store).await,
             security: Security::load(&store).await.expect("settings"),
+            certificates,
+            outbound,
             devices: devices.clone(),
             clock,
             accepting: Accepting::default(),

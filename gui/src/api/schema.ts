@@ -352,6 +352,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/nms/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is shown now, where it comes from and how it stands. */
+        get: operations["getNmsCertificate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/acme": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** From now on a certificate from a CA. What is shown stays until there is one. */
+        put: operations["putNmsCertificateAcme"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/acme/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a CA would find for some names, as far as can be seen from the appliance. */
+        post: operations["postNmsCertificateAcmeCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/acme/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks the CA now instead of at the next attempt. */
+        post: operations["postNmsCertificateAcmeRetry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/own": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** From now on the owner's certificate. */
+        put: operations["putNmsCertificateOwn"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/own-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** From now on the owner's certificate from files on the appliance, and again when they change. */
+        put: operations["putNmsCertificateOwnFiles"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/own/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What an own certificate would be like. Changes nothing. */
+        post: operations["postNmsCertificateOwnCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/certificate/self-signed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** From now on the appliance's own certificate, which nobody vouches for. */
+        put: operations["putNmsCertificateSelfSigned"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/nms/connection": {
         parameters: {
             query?: never;
@@ -379,6 +515,24 @@ export interface paths {
         /** Extends the login. */
         get: operations["getNmsKeepAlive"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/outbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What outgoing connections may reach beside the internet. */
+        get: operations["getNmsOutbound"];
+        /** Replaces that list. */
+        put: operations["putNmsOutbound"];
         post?: never;
         delete?: never;
         options?: never;
@@ -452,6 +606,23 @@ export interface paths {
         put?: never;
         /** Undoes a change that waits to be confirmed. */
         post: operations["postNmsPortsRevert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/refresh-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Asks the CA for a new certificate now. */
+        put: operations["putNmsRefreshCertificate"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -734,6 +905,57 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description How a CA finds out that a name is the appliance's.
+         * @enum {string}
+         */
+        AcmeChallenge: "http-01" | "tls-alpn-01";
+        /**
+         * @description What failed.
+         * @enum {string}
+         */
+        AcmeCheck: "directory" | "dns" | "http" | "tls" | "rateLimit" | "account" | "caa" | "other";
+        /** @description Why an attempt failed, in plain words. */
+        AcmeError: {
+            at: components["schemas"]["Time"];
+            check: components["schemas"]["AcmeCheck"];
+            /** @description The CA's own words. */
+            detail: string;
+            todo: string;
+            what: string;
+        };
+        /** @description What a CA is to certify. */
+        AcmeRequest: {
+            challenge?: components["schemas"]["AcmeChallenge"];
+            /** @description The CA's directory; Let's Encrypt's without it. */
+            directory?: string | null;
+            /** @description Where the CA writes to. */
+            email?: string | null;
+            /** @description A root certificate in PEM to trust beside the public ones when talking to the CA. */
+            extraRoot?: string | null;
+            /** @description DNS names, one to twenty. */
+            names: string[];
+            /** @description The CA's terms are agreed to. */
+            termsAgreed: boolean;
+        };
+        /**
+         * @description How it stands with a CA.
+         * @enum {string}
+         */
+        AcmeState: "working" | "valid" | "failed";
+        /** @description What is wanted of a CA, and how it stands. */
+        AcmeView: {
+            challenge: components["schemas"]["AcmeChallenge"];
+            directory: string;
+            email?: string | null;
+            hasExtraRoot: boolean;
+            lastError?: components["schemas"]["AcmeError"] | null;
+            lastSuccess?: components["schemas"]["Time"] | null;
+            names: string[];
+            nextAttempt?: components["schemas"]["Time"] | null;
+            renewsAt?: components["schemas"]["Time"] | null;
+            state: components["schemas"]["AcmeState"];
+        };
         /** @description What came of an action. */
         ActionResult: {
             /** @description What was done, for people. */
@@ -757,6 +979,37 @@ export interface components {
             http: string[];
             https: string[];
             inform: string[];
+        };
+        /** @description What a certificate says. */
+        CertificateInfo: {
+            issuer: string;
+            /** @description Kind of its key, such as `ECDSA P-256`. */
+            key: string;
+            /** @description DNS names and addresses that it is good for. */
+            names: string[];
+            notAfter: components["schemas"]["Time"];
+            notBefore: components["schemas"]["Time"];
+            selfSigned: boolean;
+            serial: string;
+            /** @description Fingerprint in hex with colons. */
+            sha256: string;
+            subject: string;
+        };
+        /**
+         * @description Where the certificate comes from.
+         * @enum {string}
+         */
+        CertificateMode: "selfSigned" | "acme" | "own";
+        /** @description The certificates of the appliance, and how they stand. */
+        CertificateView: {
+            acme?: components["schemas"]["AcmeView"] | null;
+            mode: components["schemas"]["CertificateMode"];
+            own?: components["schemas"]["OwnView"] | null;
+            port80: components["schemas"]["Port80View"];
+            /** @description What is shown to everybody: one, or an ECDSA and an RSA one. */
+            shown: components["schemas"]["CertificateInfo"][];
+            /** @description No public authority vouches for it, or not for the appliance's host: device keys allow that. */
+            untrusted: boolean;
         };
         /** @description What a change of the ports leads to. */
         ChangedPorts: {
@@ -1009,6 +1262,14 @@ export interface components {
          * @enum {string}
          */
         DeviceStatus: "active" | "disconnected" | "unauthorized";
+        /** @description A certificate ends soon. */
+        EndWarning: {
+            /**
+             * Format: int64
+             * @description Whole days; negative when it is over.
+             */
+            daysLeft: number;
+        };
         /** @description The body of every refusal. */
         Error: {
             /** @description A word that a program can rely on, such as `StepUpRequired`. */
@@ -1315,6 +1576,22 @@ export interface components {
             /** @description The others; the first hundred. */
             waiting: components["schemas"]["WaitingView"][];
         };
+        /** @description What was found for one name. */
+        NameCheckView: {
+            check: components["schemas"]["AcmeCheck"];
+            name: string;
+            ok: boolean;
+            todo?: string | null;
+            what: string;
+        };
+        /** @description What was found for some names before a CA looks at them. */
+        NameChecks: {
+            checks: components["schemas"]["NameCheckView"][];
+        };
+        /** @description Names to look at. */
+        NamesRequest: {
+            names: string[];
+        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1339,6 +1616,54 @@ export interface components {
             /** @description A time zone's name, such as `Europe/Vienna`. */
             timezone: string;
             username: string;
+        };
+        /** @description Nothing is asked for. */
+        Nothing: Record<string, never>;
+        /** @description Networks that outgoing connections may reach beside the internet. */
+        OutboundBody: {
+            /**
+             * @description Private networks such as `10.1.2.0/24`; the appliance's own addresses only one by one, such
+             *     as `127.0.0.1/32`. Link-local and cloud metadata addresses are never reached.
+             */
+            allowed: string[];
+        };
+        /** @description A certificate of the owner's in files on the appliance, which are watched. */
+        OwnFilesRequest: {
+            chainFile: string;
+            keyFile: string;
+        };
+        /** @description A certificate of the owner's. */
+        OwnRequest: {
+            /** @description The certificate and those between it and its root, in PEM. */
+            chain: string;
+            /**
+             * Format: password
+             * @description Its private key, in PEM and without a password.
+             */
+            key: string;
+            /** @description An RSA certificate beside an ECDSA one, for devices that know no other. */
+            rsaChain?: string | null;
+            /**
+             * Format: password
+             * @description Its private key.
+             */
+            rsaKey?: string | null;
+        };
+        /** @description What an own certificate would be like. */
+        OwnVerdict: {
+            /** @description What would be mended, and what is worth knowing. */
+            notes: string[];
+            shown: components["schemas"]["CertificateInfo"][];
+        };
+        /** @description How an own certificate stands. */
+        OwnView: {
+            chainFile?: string | null;
+            /** @description Why the files as they are now are not used. */
+            fileError?: string | null;
+            keyFile?: string | null;
+            /** @description `upload` or `file`. */
+            source: string;
+            warning?: components["schemas"]["EndWarning"] | null;
         };
         /** @description Which page of a list this is. */
         Pagination: {
@@ -1379,6 +1704,11 @@ export interface components {
             host: string;
             /** Format: int32 */
             port: number;
+        };
+        /** @description Whether plain HTTP is listened on. */
+        Port80View: {
+            open: boolean;
+            reason: string;
         };
         /** @description The ports of the appliance, and how the world sees them. */
         PortsBody: {
@@ -2882,6 +3212,397 @@ export interface operations {
             };
         };
     };
+    getNmsCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The certificate */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsCertificateAcme: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcmeRequest"];
+            };
+        };
+        responses: {
+            /** @description It is asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsCertificateAcmeCheck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NamesRequest"];
+            };
+        };
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameChecks"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsCertificateAcmeRetry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The certificate does not come from a CA */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsCertificateOwn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnRequest"];
+            };
+        };
+        responses: {
+            /** @description It is shown */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsCertificateOwnFiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnFilesRequest"];
+            };
+        };
+        responses: {
+            /** @description It is shown */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsCertificateOwnCheck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnRequest"];
+            };
+        };
+        responses: {
+            /** @description It can be used */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnVerdict"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsCertificateSelfSigned: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description It is shown */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getNmsConnection: {
         parameters: {
             query?: never;
@@ -2940,6 +3661,95 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsOutbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The networks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutboundBody"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsOutbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutboundBody"];
+            };
+        };
+        responses: {
+            /** @description The networks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutboundBody"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3174,6 +3984,53 @@ export interface operations {
             };
             /** @description Nothing waits to be confirmed */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsRefreshCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is asked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The certificate does not come from a CA */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -178,7 +178,8 @@ async fn who_stops_waiting_for_everyone_loses_nothing() {
     // Once around, as a loop with other things to do.
     for _ in 0..5 {
         let once = timeout(Duration::ZERO, room.devices.everyone_moved()).await;
-        assert!(once.is_err(), "a write takes longer than nothing");
+        // What somebody waited for before may have been written meanwhile.
+        assert!(once.is_err() || once == Ok(place(NEW)));
     }
     assert_eq!(room.devices.everyone_moved().await, place(NEW));
     let store = room.devices.inner.store.clone();
