@@ -16,7 +16,7 @@ PIP_INSTALL := .tools/python/bin/python -m pip install --quiet --disable-pip-ver
 
 export PATH := $(NODE_PATH_FIRST):$(PATH)
 
-.PHONY: help run demo test check bench build gui fuzz clean packages packages-for-tests
+.PHONY: help run demo test check bench build gui fuzz clean packages packages-for-tests scanners
 
 help: ## list every target with one line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo: build ## the same with a sample network: five live agents, sites, an accou
 	@cargo build $(CARGO_FLAGS) --release --package aerie-tests --bin aerie-demo
 	@target/release/aerie-demo
 
-test: packages-for-tests gui/dist/index.html tests/browser/node_modules/.package-lock.json ## run every test: Rust, system, GUI, browser
+test: packages-for-tests scanners gui/dist/index.html tests/browser/node_modules/.package-lock.json ## run every test: Rust, system, GUI, browser
 	@tests/setup/test.sh
 
 check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browser/node_modules/.package-lock.json ## format, lints, licences, types, scripts, the shape of the house
@@ -40,7 +40,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	shellcheck .ci/run tests/setup/*.sh
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
-bench: build ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
+bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
 	cargo build $(CARGO_FLAGS) --release --package aerie-tests --bin aerie-bench --bin aerie-simulator
 	target/release/aerie-bench $(if $(WRITE),--write)
 
@@ -54,7 +54,7 @@ fuzz: packages .tools/bin/cargo-fuzz ## fuzz every parser of outside bytes (SECO
 	@tests/setup/fuzz.sh $(or $(SECONDS_EACH),20)
 
 clean: ## remove what was built and installed here (your data in ./var stays)
-	rm -rf target tests/fuzz/target gui/dist gui/node_modules tests/browser/node_modules .tools
+	rm -rf target tests/fuzz/target gui/dist gui/node_modules tests/browser/node_modules tests/observatory/node_modules .tools
 
 # ---- set-up: each step says what it does and is skipped when it has been done ----
 
@@ -62,7 +62,10 @@ packages:
 	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
-	@tests/setup/packages.sh shellcheck chromium pebble
+	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble
+
+# What others wrote to judge a front door: its TLS, its chain, its headers.
+scanners: .tools/python/bin/sslyze .tools/testssl.sh/usr/bin/testssl tests/observatory/node_modules/.package-lock.json
 
 .tools/python/bin/python: | packages
 	@echo "Setting up a Python environment in .tools/python (it carries the build tools)"
@@ -100,4 +103,28 @@ gui/dist/index.html: gui/node_modules/.package-lock.json $(GUI_SOURCES)
 tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json .tools/node/bin/node
 	@echo "Installing the browser tests' packages into tests/browser/node_modules"
 	@cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.tools/python/bin/sslyze: tests/setup/scanners.txt tests/setup/sslyze.txt | .tools/python/bin/python
+	@echo "Installing sslyze and shcheck into .tools/python"
+	@$(PIP_INSTALL) -r tests/setup/scanners.txt
+	@$(PIP_INSTALL) --no-binary sslyze --no-build-isolation --no-deps -r tests/setup/sslyze.txt
+	@touch -c $@
+
+# testssl.sh gives grades from 3.2 on, which bookworm has in its backports only.
+.tools/testssl.sh/usr/bin/testssl: tests/setup/unpack.sh | packages-for-tests
+	@tests/setup/unpack.sh testssl.sh
+	@touch -c $@
+
+# The package would start a server on port 80 when installed, so it is only unpacked.
+.tools/nginx/usr/sbin/nginx: tests/setup/unpack.sh | packages
+	@tests/setup/unpack.sh nginx
+	@touch -c $@
+
+# Its own scripts, which would fetch two lists from elsewhere, are not run: no list of preloaded sites, four domains.
+tests/observatory/node_modules/.package-lock.json: tests/observatory/package-lock.json .tools/node/bin/node
+	@echo "Installing MDN's HTTP Observatory into tests/observatory/node_modules"
+	@cd tests/observatory && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
+	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@

@@ -40,6 +40,11 @@ impl Backoff {
     }
 }
 
+/// A random number for spreading things in time; without one they are not spread.
+pub(crate) fn entropy() -> u64 {
+    getrandom::u64().unwrap_or(0)
+}
+
 /// A fraction of `whole`, evenly spread over `entropy`, in steps of a millisecond.
 fn share(whole: Duration, entropy: u64) -> Duration {
     let steps = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX).saturating_add(1);

@@ -13,6 +13,7 @@ use std::{
 
 use aerie_protocol::{
     SUBPROTOCOL,
+    address::Address,
     key::DeviceKey,
     noise::{DeviceReply, FirstContact, NoiseError, PublicKey, Reconnect},
 };
@@ -179,12 +180,15 @@ pub(crate) struct Connected<S> {
     pub(crate) link: Link<S>,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) took: Duration,
+    /// Where it was dialled.
+    pub(crate) address: Address,
 }
 
-/// Connects as what the device is: enrolled (IK) or not (`XXpsk0`).
+/// Connects to this address as what the device is: enrolled (IK) or not (`XXpsk0`).
 pub(crate) async fn connect<D: Dial>(
     dialer: &mut D,
     known: &Known,
+    address: Address,
 ) -> Result<Connected<D::Stream>, ConnectError> {
     let began = Instant::now();
     let connecting = async {
@@ -194,20 +198,20 @@ pub(crate) async fn connect<D: Dial>(
             (None, true) => CertificateRule::Allow,
             (None, false) => CertificateRule::Refuse,
         };
-        let (stream, peer) = dialer.dial(&key.host, key.port, rule).await?;
-        let mut socket = Box::new(upgrade(stream, key).await?);
+        let (stream, peer) = dialer.dial(address.host(), address.port(), rule).await?;
+        let mut socket = Box::new(upgrade(stream, &address).await?);
         let reply = handshake(&mut socket, known, key).await?;
-        Ok(Connected { link: Link::new(socket, reply.session), peer, took: began.elapsed() })
+        let link = Link::new(socket, reply.session);
+        Ok(Connected { link, peer, took: began.elapsed(), address })
     };
     timeout(WHOLE_CONNECT, connecting).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-async fn upgrade<S>(stream: S, key: &DeviceKey) -> Result<WebSocketStream<S>, ConnectError>
+async fn upgrade<S>(stream: S, address: &Address) -> Result<WebSocketStream<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.clone() };
-    let authority = format!("{host}:{}", key.port);
+    let authority = address.to_string();
     let request = Request::builder()
         .uri(format!("wss://{authority}/"))
         .header(header::HOST, authority)

@@ -4,10 +4,12 @@
 //! agent      connect, serve, pause, again
 //!  ├ connect   TCP, TLS (trust), WebSocket, Noise: from an address to a proven session
 //!  ├ session   one session: identity, status, requests, terminals
+//!  │  ├ moving    the appliance's next address, tried beside the living session
 //!  │  ├ link      messages through Noise and WebSocket
 //!  │  └ terminal  flow control between a program and the appliance
 //!  ├ backoff   how long to wait before the next connect
-//!  ├ state     what the device remembers: its key pair, its device key, its appliance
+//!  ├ state     what the device remembers: its key pair, its device key, its appliance and where
+//!  │           that was found
 //!  └ host      what the agent asks of its machine; LinuxHost is the real one
 //! policy     what the device's own file allows
 //! separation two processes where the agent starts as root: see there

@@ -282,11 +282,7 @@ fn adopt(state: PathBuf, key: &KeyArguments) -> Result<(), Failure> {
     let directory =
         Directory::as_its_owner(state).and_then(Directory::prepared).map_err(Failure::State)?;
     directory.load_or_create().map_err(Failure::State)?;
-    let adopt = |known: &mut Known| {
-        known.key = Some(key);
-        known.enrolment = None;
-    };
-    directory.change(adopt).map_err(Failure::State)?;
+    directory.change(|known| known.start_over(key)).map_err(Failure::State)?;
     say(&"Adopted: the agent uses the new key at its next connect (a running one within a minute).")
 }
 
@@ -307,9 +303,14 @@ impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(known) = self;
         writeln!(out, "device      {}", known.identity.public().fingerprint())?;
-        match &known.key {
-            Some(key) => writeln!(out, "address     {} port {}", key.host, key.port)?,
-            None => writeln!(out, "address     none: give the device a key")?,
+        match known.addresses().as_slice() {
+            [] => writeln!(out, "address     none: give the device a key")?,
+            [first, others @ ..] => {
+                writeln!(out, "address     {} port {}", first.host(), first.port())?;
+                for other in others {
+                    writeln!(out, "else        {} port {}", other.host(), other.port())?;
+                }
+            }
         }
         match &known.enrolment {
             Some(enrolment) => {

@@ -157,6 +157,11 @@ impl Terminals {
         Ok(())
     }
 
+    /// Whether anybody works in one.
+    pub fn any_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Takes a terminal in. `credit` is how many bytes of output the appliance takes for now.
     pub fn insert(
         &mut self,

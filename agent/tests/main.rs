@@ -10,6 +10,8 @@ mod enrolment;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod outer;
 #[cfg(test)]
 mod processes;

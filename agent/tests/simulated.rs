@@ -94,6 +94,8 @@ impl Host for SimulatedHost {
             AgentEvent::Waiting => "waiting".to_owned(),
             AgentEvent::Enrolled => "enrolled".to_owned(),
             AgentEvent::Forgotten => "forgotten".to_owned(),
+            AgentEvent::Settled { address } => format!("settled {address}"),
+            AgentEvent::NotMoved { error } => format!("not moved: {error}"),
             AgentEvent::Reported { bytes } => format!("reported {}", bytes > 0),
             AgentEvent::Failed { error, .. } => format!("failed {error}"),
             AgentEvent::Left { end: SessionEnd::Lost(error), .. } => format!("lost {error}"),
@@ -156,20 +158,29 @@ impl Program for Ended {
     }
 }
 
+/// A connect, as the test sees it.
+pub(crate) struct Dialled {
+    /// The appliance's end.
+    pub(crate) stream: DuplexStream,
+    pub(crate) host: String,
+    pub(crate) rule: CertificateRule,
+}
+
 /// Dials into a queue: the test takes the other end out.
-pub(crate) struct MemoryDialer(pub(crate) mpsc::UnboundedSender<(DuplexStream, CertificateRule)>);
+pub(crate) struct MemoryDialer(pub(crate) mpsc::UnboundedSender<Dialled>);
 
 impl Dial for MemoryDialer {
     type Stream = DuplexStream;
 
     async fn dial(
         &mut self,
-        _host: &str,
+        host: &str,
         _port: u16,
         rule: CertificateRule,
     ) -> Result<(Self::Stream, Option<SocketAddr>), ConnectError> {
-        let (near, far) = duplex(256 * 1024);
-        self.0.send((far, rule)).map_err(|_| ConnectError::Tcp(io::ErrorKind::NotFound.into()))?;
+        let (near, stream) = duplex(256 * 1024);
+        let dialled = Dialled { stream, host: host.to_owned(), rule };
+        self.0.send(dialled).map_err(|_| ConnectError::Tcp(io::ErrorKind::NotFound.into()))?;
         Ok((near, None))
     }
 }
@@ -191,7 +202,7 @@ impl Default for Setup {
 /// A running simulated device, as the test holds it.
 pub(crate) struct Device {
     diary: Diary,
-    pub(crate) dialled: mpsc::UnboundedReceiver<(DuplexStream, CertificateRule)>,
+    pub(crate) dialled: mpsc::UnboundedReceiver<Dialled>,
     pub(crate) programs: mpsc::UnboundedReceiver<SimulatedProgram>,
     stop: CancellationToken,
     running: JoinSet<Agent<SimulatedHost, MemoryDialer>>,
@@ -223,7 +234,15 @@ impl Device {
 
     /// The next connect: the appliance's end of the stream.
     pub(crate) async fn dialled(&mut self) -> DuplexStream {
-        self.dialled.recv().await.unwrap().0
+        self.dialled.recv().await.unwrap().stream
+    }
+
+    /// The next connect, which goes to this host.
+    pub(crate) async fn dialled_at(&mut self, host: &str) -> DuplexStream {
+        let dialled = self.dialled.recv().await.unwrap();
+        assert_eq!(dialled.host, host);
+        assert_eq!(dialled.rule, CertificateRule::Note);
+        dialled.stream
     }
 
     pub(crate) fn diary(&self) -> Vec<String> {
@@ -233,6 +252,11 @@ impl Device {
     /// Asks the agent to stop.
     pub(crate) fn ask_to_stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Ends the agent where it stands.
+    pub(crate) async fn kill(mut self) {
+        self.running.shutdown().await;
     }
 
     /// Stops the agent and gives it back.

@@ -21,7 +21,7 @@ use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
 use crate::edge::{
-    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, TokenSeen,
+    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
 };
 use crate::outbound::Outbound;
 use crate::seal::Seal;
@@ -132,10 +132,12 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     };
     let devices = Devices::start(ground, tuning, supervisor).await?;
     let accepting = Accepting::default();
+    let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
     let router = web::router(Rooms {
         accounts,
         ports: ports.clone(),
+        security: security.clone(),
         certificates: certificates.clone(),
         outbound,
         devices: devices.clone(),
@@ -144,7 +146,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         store: store_probe(&store),
         supervisor: supervisor.clone(),
     });
-    let behind = Behind { certificates, router, devices, accepting, token_seen };
+    let behind = Behind { certificates, router, devices, accepting, security, token_seen };
     edge::start(opening, behind, data_dir, supervisor)?;
     let listeners = &ports.picture().listeners;
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));

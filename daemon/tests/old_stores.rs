@@ -189,5 +189,6 @@ fn device() -> DeviceRecord {
         authorized_at: AT,
         authorized_by: Some(ACCOUNT),
         refresh_until: None,
+        came_by: None,
     }
 }

@@ -14,15 +14,12 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::address::{Address, AddressError, is_host_name};
 use crate::noise::PublicKey;
 
 /// The longest key that is looked at, in bytes: the longest host name and every flag fit twice.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// The longest host name, in bytes (RFC 1035).
-const MAX_HOST_BYTES: usize = 253;
-/// The longest part of a host name between two dots, in bytes (RFC 1035).
-const MAX_LABEL_BYTES: usize = 63;
 const SECRET_BYTES: usize = 36;
 const SECRET_CHARACTERS: usize = 48;
 
@@ -196,6 +193,11 @@ impl DeviceKey {
         Ok(key)
     }
 
+    /// Where the key says that the appliance is. A key that was parsed always says so.
+    pub fn address(&self) -> Result<Address, AddressError> {
+        Address::new(&self.host, self.port.into())
+    }
+
     /// The key as it is pasted, in the newer spelling of its flags.
     pub fn write(&self) -> Zeroizing<String> {
         // Room for everything at once: a string that grows would leave copies of the secret.
@@ -257,18 +259,4 @@ fn parse_address(address: &str) -> Result<(String, u16), KeyError> {
         return Err(KeyError::Port);
     }
     Ok((host, port.parse().map_err(|_| KeyError::Port)?))
-}
-
-/// Whether this can be a DNS name or an IPv4 address. Underscores are no host name's, but stand in
-/// names on many private networks.
-fn is_host_name(host: &str) -> bool {
-    let well_formed = |label: &str| {
-        (1..=MAX_LABEL_BYTES).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    host.len() <= MAX_HOST_BYTES && host.split('.').all(well_formed)
 }

@@ -1,9 +1,11 @@
 //! What an Aerie appliance and its devices say to each other. No I/O here: bytes in, bytes out.
 //!
 //! [`key`] is the string that an owner pastes into a device, [`noise`] proves both ends to each
-//! other and seals every message, [`inform`] is what stands inside, and [`text`] is what any
-//! string of a device has to pass before it is shown or stored.
+//! other and seals every message, [`inform`] is what stands inside, [`address`] is where an
+//! appliance is found, and [`text`] is what any string of a device has to pass before it is shown
+//! or stored.
 
+pub mod address;
 pub mod inform;
 pub mod key;
 pub mod noise;

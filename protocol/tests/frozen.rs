@@ -12,9 +12,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use aerie_protocol::inform::{
-    self, DeviceRole, Done, Enrolled, Forget, FromAppliance, FromDevice, Goodbye, GoodbyeReason,
-    Hello, Interface, KeepAlive, Locate, Refusal, RefusalReason, Rename, Reply, ReportNow,
-    Reporting, Request, Restart, Status, TerminalClose, TerminalClosed, TerminalCredit,
+    self, Address, DeviceRole, Done, Enrolled, Forget, FromAppliance, FromDevice, Goodbye,
+    GoodbyeReason, Hello, Interface, KeepAlive, Locate, Refusal, RefusalReason, Rename, Reply,
+    ReportNow, Reporting, Request, Restart, Status, TerminalClose, TerminalClosed, TerminalCredit,
     TerminalData, TerminalOpen, TerminalOpened, TerminalResize, Waiting, Wireless, from_appliance,
     from_device, reply, request,
 };
@@ -45,7 +45,12 @@ fn hello() -> Hello {
         role: DeviceRole::Router.into(),
         terminal_allowed: true,
         pinned: true,
+        dialled: None,
     }
+}
+
+fn address() -> Address {
+    Address { host: "aerie.example".to_owned(), port: 8444 }
 }
 
 fn status() -> Status {
@@ -90,6 +95,7 @@ fn from_devices() -> Vec<(&'static str, from_device::Body)> {
     let never_started = Some(refusal(RefusalReason::Busy));
     vec![
         ("hello", Body::Hello(hello())),
+        ("hello_dialled", Body::Hello(Hello { dialled: Some(address()), ..hello() })),
         ("status", Body::Status(status())),
         ("keep_alive", Body::KeepAlive(KeepAlive { sequence: 300 })),
         ("reply_done", Body::Reply(Reply { request_id: 77, outcome: Some(done) })),
@@ -144,6 +150,7 @@ fn from_appliances() -> Vec<(&'static str, from_appliance::Body)> {
         ("terminal_close", Body::TerminalClose(TerminalClose { channel: 1 })),
         ("goodbye", Body::Goodbye(goodbye())),
         ("refusal", Body::Refusal(refusal(RefusalReason::NotAuthorized))),
+        ("address", Body::Address(address())),
     ]
 }
 
@@ -196,5 +203,5 @@ fn every_message_and_nothing_else_is_pinned() {
         names.map(|name| fs::read(folder().join(name)).unwrap()[0] >> 3).collect()
     };
     assert_eq!(numbers("from_device_"), (1..=9).collect());
-    assert_eq!(numbers("from_appliance_"), (1..=13).collect());
+    assert_eq!(numbers("from_appliance_"), (1..=14).collect());
 }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod address;
 mod corpus;
 mod device_key;
 mod device_text;

@@ -1,7 +1,8 @@
 use aerie_protocol::inform::{
-    self, Enrolled, FromAppliance, FromDevice, Hello, Interface, KeepAlive, MAX_ADDRESS_BYTES,
-    MAX_ADDRESSES, MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES, MessageError, Refusal, Rename,
-    Reply, Request, Status, TerminalData, from_appliance, from_device, reply, request,
+    self, Address, Enrolled, FromAppliance, FromDevice, Hello, Interface, KeepAlive,
+    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES,
+    MessageError, Refusal, Rename, Reply, Request, Status, TerminalData, from_appliance,
+    from_device, reply, request,
 };
 use aerie_protocol::noise::MAX_PLAIN;
 use prost::Message as _;
@@ -210,6 +211,40 @@ fn fields_of_fixed_length_have_that_length() {
     let enrolled = Enrolled { device_id: vec![0; 15], name: String::new() };
     let error = appliance_error(from_appliance::Body::Enrolled(enrolled));
     assert_eq!(error, expected("enrolled.device_id", 16));
+}
+
+#[test]
+fn an_address_is_one_that_can_be_dialled() {
+    let address = |host: &str, port| Address { host: host.to_owned(), port };
+    let long = format!("{}.example", "x".repeat(64));
+    for bad in [
+        address("", 443),
+        address("a b", 443),
+        address("wss://aerie.example", 443),
+        address("aerie.example:443", 443),
+        address("[2001:db8::7]", 443),
+        address("a+b", 443),
+        address("\u{202e}elpmaxe", 443),
+        address(&long, 443),
+        address(&"a.".repeat(200), 443),
+        address("aerie.example", 0),
+        address("aerie.example", 65_536),
+        address("aerie.example", u32::MAX),
+    ] {
+        let error = appliance_error(from_appliance::Body::Address(bad.clone()));
+        assert_eq!(error, MessageError::NoAddress { field: "address" }, "{bad:?}");
+        let error = device_error(hello(Hello { dialled: Some(bad), ..Hello::default() }));
+        assert_eq!(error, MessageError::NoAddress { field: "hello.dialled" });
+    }
+    for good in [
+        address("aerie.example", 1),
+        address("192.0.2.7", 65_535),
+        address("2001:db8::7", 8444),
+        address("lower_case-7", 443),
+    ] {
+        let message = FromAppliance::from(from_appliance::Body::Address(good));
+        assert_eq!(inform::decode_from_appliance(&message.encode_to_vec()), Ok(message));
+    }
 }
 
 #[test]

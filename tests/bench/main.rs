@@ -3,7 +3,9 @@
 mod crowd;
 mod figures;
 mod flood;
+mod handshakes;
 mod start;
+mod strangers;
 
 use aerie_tests::{Appliance, ApplianceOptions, allow_open_files};
 use clap::Parser;
@@ -22,6 +24,12 @@ struct Arguments {
     /// How many simulated devices.
     #[arg(long, default_value_t = 10_000)]
     devices: u32,
+    /// How many strangers knock with a good generic key.
+    #[arg(long, default_value_t = 100_000)]
+    strangers: u32,
+    /// Measures TLS handshakes and nothing else.
+    #[arg(long, conflicts_with = "write")]
+    handshakes: bool,
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
@@ -31,7 +39,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let measured = allow_open_files(u64::from(arguments.devices) + 1_024).and_then(|()| {
         let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        runtime.block_on(measure(arguments.devices))
+        runtime.block_on(measure(&arguments))
     });
     let written = measured.and_then(|figures| {
         println!("{}", figures.table());
@@ -51,7 +59,8 @@ fn beside(name: &str) -> PathBuf {
     std::env::current_exe().expect("own path").with_file_name(name)
 }
 
-async fn measure(devices: u32) -> Result<Figures, String> {
+async fn measure(arguments: &Arguments) -> Result<Figures, String> {
+    let devices = arguments.devices;
     let options = ApplianceOptions { binary: Some(beside("aerie")), ..ApplianceOptions::default() };
     let mut figures = Figures::of_this_machine(devices);
     let program = std::fs::metadata(beside("aerie"))
@@ -60,13 +69,18 @@ async fn measure(devices: u32) -> Result<Figures, String> {
 
     say("idle memory");
     let folder = TempDir::new().map_err(|error| error.to_string())?;
-    let mut appliance = Appliance::start_in(folder, options).await;
+    let mut appliance = Appliance::start_in(folder, options.clone()).await;
     tokio::time::sleep(SETTLE).await;
     figures.add(
         "resident memory, idle, no device",
         mib(appliance.process().resident_memory()),
         "24 MiB or less",
     );
+
+    handshakes::measure(&mut appliance, &mut figures).await;
+    if arguments.handshakes {
+        return Ok(figures);
+    }
 
     let owner = appliance.set_up().await;
     say("status messages");
@@ -107,7 +121,23 @@ async fn measure(devices: u32) -> Result<Figures, String> {
     figures.add("resident memory, all connected and idle", mib(connected), "");
     let each_kib = format!("{}.{} KiB", each / 1024, each % 1024 * 10 / 1024);
     figures.add("memory per idle enrolled session", each_kib, "14 KiB or less");
+    drop((crowd, appliance));
+
+    measure_strangers(&mut figures, options, arguments.strangers).await;
     Ok(figures)
+}
+
+async fn measure_strangers(figures: &mut Figures, options: ApplianceOptions, strangers: u32) {
+    say(&format!("{strangers} strangers with a good generic key"));
+    let mut appliance = Appliance::start_with(options).await;
+    let owner = appliance.set_up().await;
+    let flood = strangers::flood(&mut appliance, &owner, strangers).await;
+    let what =
+        format!("{} strangers: heard to the end of their hello", thousands(strangers.into()));
+    figures.add(&what, thousands(flood.heard.into()), "");
+    let honest = format!("{} ms", flood.honest.as_millis());
+    figures.add("the same: an honest new device is seen after", honest, "it arrives");
+    figures.add("the same: the daemon's memory has grown by", mib(flood.grown), "bounded");
 }
 
 fn say(what: &str) {

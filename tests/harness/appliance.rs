@@ -1,5 +1,6 @@
 //! The real daemon with data of its own on ports that the kernel chose.
 
+use crate::authority::Issued;
 use crate::client::Client;
 use crate::process::{Process, binary};
 use crate::{PATIENCE, until};
@@ -21,10 +22,23 @@ pub const PASSWORD: &str = "seven herons over Lake Orta";
 pub struct ApplianceOptions {
     /// Gives devices a port of their own.
     pub separate_inform: bool,
+    /// Ports and addresses that the kernel does not choose.
+    pub listen: Option<Listen>,
     /// More lines for the config file.
     pub more_config: String,
     /// Another `aerie` than the debug build.
     pub binary: Option<PathBuf>,
+}
+
+/// Where an appliance is to listen.
+#[derive(Clone, Default)]
+pub struct Listen {
+    /// Plain HTTP; none: not at all.
+    pub http: Vec<SocketAddr>,
+    /// GUI and API.
+    pub https: Vec<SocketAddr>,
+    /// A port of the devices' own; none: they use `https`.
+    pub inform: Vec<SocketAddr>,
 }
 
 /// A running daemon. Ends, with its data, when it is dropped.
@@ -164,12 +178,25 @@ impl Appliance {
 
     /// Makes the first account and fetches the device key. Devices may come with an untrusted certificate's flag.
     pub async fn set_up(&self) -> Owner {
-        let answer =
-            self.client().post("/nms/setup", setup_request(&self.setup_code())).await.expect(200);
+        self.set_up_as("localhost").await
+    }
+
+    /// The same for an appliance that has a name.
+    pub async fn set_up_as(&self, hostname: &str) -> Owner {
+        let mut body = setup_request(&self.setup_code());
+        body["hostname"] = json!(hostname);
+        let answer = self.client().post("/nms/setup", body).await.expect(200);
         let token = answer.header("x-auth-token").expect("a token").to_owned();
         let client = self.client().with_token(&token);
         let key = client.get("/nms/connection").await.expect(200).json();
         Owner { client, key: key.as_str().expect("a string").to_owned() }
+    }
+
+    /// Gives it a certificate of the owner's own.
+    pub async fn use_certificate(&self, owner: &Owner, Issued { chain, key }: &Issued) {
+        owner.step_up().await;
+        let body = json!({"chain": chain, "key": key});
+        owner.client.put("/nms/certificate/own", body).await.expect(200);
     }
 
     /// Logs the owner in again.
@@ -224,16 +251,26 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
 
 fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -> String {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let section = |name: &str, address: Option<SocketAddr>| {
-        format!("[{name}]\nlisten = [\"{}\"]\n", address.unwrap_or(any))
+    let or_any = |address: Option<SocketAddr>| vec![address.unwrap_or(any)];
+    let listen = options.listen.clone().unwrap_or_else(|| Listen {
+        http: or_any(addresses.http),
+        https: or_any(addresses.https),
+        inform: if options.separate_inform { or_any(addresses.inform) } else { Vec::new() },
+    });
+    let section = |name: &str, addresses: &[SocketAddr]| {
+        let quoted: Vec<String> =
+            addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        format!("[{name}]\nlisten = [{}]\n", quoted.join(", "))
     };
-    let inform =
-        if options.separate_inform { section("inform", addresses.inform) } else { String::new() };
+    let inform = match &listen.inform[..] {
+        [] => String::new(),
+        addresses => section("inform", addresses),
+    };
     format!(
         "data_dir = {:?}\n{}{}{inform}{}",
         data.to_string_lossy(),
-        section("http", addresses.http),
-        section("https", addresses.https),
+        section("http", &listen.http),
+        section("https", &listen.https),
         options.more_config
     )
 }

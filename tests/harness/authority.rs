@@ -1,142 +1,87 @@
-//! A certificate authority that somebody else wrote: pebble, with a name server that knows every name as 127.0.0.1.
+//! A certificate authority of a test's own: a root, an intermediate, and what that signs.
 
-use crate::process::Process;
-use crate::until;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use serde_json::json;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::process::Command;
+use jiff::Timestamp;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// How the authority is to behave.
-#[derive(Clone)]
-pub struct AuthorityOptions {
-    /// Where it looks for HTTP-01.
-    pub http_port: u16,
-    /// Where it looks for TLS-ALPN-01.
-    pub tls_port: u16,
-    /// Seconds for which its certificates count.
-    pub life: u64,
-    /// Percent of good nonces that it takes for lost ones.
-    pub lost_nonces: u8,
-    /// A domain that it gives nothing to.
-    pub refused: Option<String>,
-    /// Whether its name server knows any name.
-    pub names_known: bool,
-}
-
-impl AuthorityOptions {
-    /// Looks at these two ports; its certificates count for ninety days.
-    pub fn looking_at(http: SocketAddr, https: SocketAddr) -> Self {
-        Self {
-            http_port: http.port(),
-            tls_port: https.port(),
-            life: 90 * 24 * 60 * 60,
-            lost_nonces: 0,
-            refused: None,
-            names_known: true,
-        }
-    }
-}
-
-/// The running authority. Ends when it is dropped.
+/// Certificate authorities that clients can be told to trust.
 pub struct Authority {
-    folder: TempDir,
-    address: SocketAddr,
-    names: SocketAddr,
     root: String,
-    processes: Vec<Process>,
+    intermediate: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, as an owner gives them to the appliance.
+pub struct Issued {
+    /// The certificate and the intermediate's, in PEM.
+    pub chain: String,
+    /// The private key in PEM (PKCS #8).
+    pub key: String,
 }
 
 impl Authority {
-    /// Starts it and waits until it answers.
-    pub async fn start(options: &AuthorityOptions) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let root = write_certificate(&folder);
-        let (address, names) = (free_port(), free_port());
-        let mut authority = Self { folder, address, names, root, processes: Vec::new() };
-        authority.start_again(options).await;
-        authority
+    /// Makes root and intermediate.
+    pub fn new() -> Self {
+        let key = || KeyPair::generate().expect("a key");
+        let root = CertifiedIssuer::self_signed(issuer("Test root"), key()).expect("a root");
+        let intermediate = CertifiedIssuer::signed_by(issuer("Test intermediate"), key(), &root)
+            .expect("an intermediate");
+        Self { root: root.pem(), intermediate }
     }
 
-    /// Starts it at the same address, knowing nothing of its earlier life.
-    pub async fn start_again(&mut self, options: &AuthorityOptions) {
-        self.stop().await;
-        let file = |name: &str| self.folder.path().join(name);
-        let config = json!({"pebble": {
-            "listenAddress": self.address,
-            "managementListenAddress": free_port(),
-            "certificate": file("cert.pem"),
-            "privateKey": file("key.pem"),
-            "httpPort": options.http_port,
-            "tlsPort": options.tls_port,
-            "certificateValidityPeriod": options.life,
-            "domainBlocklist": options.refused.iter().collect::<Vec<_>>(),
-        }});
-        std::fs::write(file("config.json"), config.to_string()).expect("a config file");
-        let mut names = Command::new("pebble-challtestsrv");
-        names.args(["-defaultIPv4", if options.names_known { "127.0.0.1" } else { "" }]);
-        names.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]);
-        names.args(["-dns01", &self.names.to_string(), "-management", &free_port().to_string()]);
-        let mut pebble = Command::new("pebble");
-        pebble.arg("-config").arg(file("config.json"));
-        pebble.args(["-dnsserver", &self.names.to_string()]);
-        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
-        pebble.env("PEBBLE_WFE_NONCEREJECT", options.lost_nonces.to_string());
-        self.processes = vec![
-            Process::start("pebble-challtestsrv", names, &file("names.log")),
-            Process::start("pebble", pebble, &file("pebble.log")),
-        ];
-        for address in [self.names, self.address] {
-            until("the authority listens", async || TcpStream::connect(address).await.ok()).await;
+    /// Signs a certificate for `names` that is good for `days`.
+    pub fn issue(&self, names: &[&str], days: u32) -> Issued {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params =
+            params(names.first().map_or("nobody", String::as_str), names.clone(), days);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.intermediate).expect("a certificate");
+        Issued {
+            chain: format!("{}{}", certificate.pem(), self.intermediate.pem()),
+            key: key.serialize_pem(),
         }
     }
 
-    /// From now on nobody answers there.
-    pub async fn stop(&mut self) {
-        for mut process in self.processes.drain(..) {
-            process.kill().await;
-        }
-    }
-
-    /// Its directory.
-    pub fn directory(&self) -> String {
-        format!("https://{}/dir", self.address)
-    }
-
-    /// What to trust when talking to it.
+    /// The root's certificate in PEM: what clients are told to trust.
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// What it has printed.
-    pub fn printed(&self) -> String {
-        self.processes.iter().map(Process::printed).collect()
+    /// The same as a file, `ca.pem`, in `folder`.
+    pub fn root_file(&self, folder: &Path) -> PathBuf {
+        let file = folder.join("ca.pem");
+        std::fs::write(&file, &self.root).expect("a file");
+        file
     }
 }
 
-/// The certificate of the authority's own address, and the root above it.
-fn write_certificate(folder: &TempDir) -> String {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn issuer(name: &str) -> CertificateParams {
+    let mut params = params(name, Vec::new(), 365);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_key = KeyPair::generate().expect("a key");
-    let root = params.self_signed(&root_key).expect("a root");
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-    let leaf = leaf.signed_by(&key, &Issuer::from_params(&params, &root_key)).expect("a leaf");
-    std::fs::write(folder.path().join("cert.pem"), leaf.pem()).expect("written");
-    std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("written");
-    root.pem()
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
-/// A port that is free for TCP and UDP. The programs cannot choose one themselves and tell it.
-fn free_port() -> SocketAddr {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = tcp.local_addr().expect("its address");
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
+fn params(name: &str, names: Vec<String>, days: u32) -> CertificateParams {
+    let mut params = CertificateParams::new(names).expect("names");
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    params.distinguished_name = subject;
+    let now = Duration::from_secs(Timestamp::now().as_second().cast_unsigned());
+    let hour_ago = date_time_ymd(1970, 1, 1) + now - Duration::from_hours(1);
+    params.not_before = hour_ago;
+    params.not_after = hour_ago + Duration::from_hours(u64::from(days) * 24);
+    params
 }

@@ -137,9 +137,18 @@ impl Client {
         exchange(tcp, request(method, path, host, Vec::new())).await.expect("an HTTP answer")
     }
 
+    /// GET of any path, without a token.
+    pub async fn fetch(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, HeaderMap::new(), Vec::new()).await
+    }
+
     /// A bare TLS connection, any certificate accepted.
     pub async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(self.address).await?;
+        self.greet(TcpStream::connect(self.address).await?).await
+    }
+
+    /// TLS on a connection that is open already.
+    pub async fn greet(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").expect("a name");
         TlsConnector::from(Arc::new(accept_any_certificate())).connect(name, tcp).await
     }
@@ -188,7 +197,12 @@ async fn exchange(
 
 /// A TLS client that accepts every certificate, as a browser does after the owner said yes.
 pub fn accept_any_certificate() -> ClientConfig {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    accept_any_certificate_with(aws_lc_rs::default_provider())
+}
+
+/// The same with suites and key exchanges of the caller's choice.
+pub fn accept_any_certificate_with(provider: CryptoProvider) -> ClientConfig {
+    let provider = Arc::new(provider);
     ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")

@@ -182,6 +182,13 @@ pub fn forged_certificate() -> ServerConfig {
     config
 }
 
+/// A certificate for `localhost` that nobody signed, ECDSA P-256, and its key, both in PEM.
+pub fn self_signed_pem() -> (String, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    (cert.pem(), signing_key.serialize_pem())
+}
+
 fn one_protocol(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config

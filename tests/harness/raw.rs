@@ -11,10 +11,10 @@ use aerie_protocol::key::DeviceKey;
 use aerie_protocol::noise::{FirstContact, PublicKey, Reconnect, Session, StaticKey};
 use aerie_protocol::{SUBPROTOCOL, VENDOR_SUBPROTOCOL};
 use rustls::pki_types::ServerName;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -41,7 +41,17 @@ impl Wire {
 
     /// Asks for an upgrade with any subprotocol. Nothing when the connection ends without an answer.
     pub async fn offering(inform: SocketAddr, subprotocol: &str) -> Option<Self> {
-        let tcp = TcpStream::connect(inform).await.ok()?;
+        Self::upgraded(TcpStream::connect(inform).await.ok()?, inform, subprotocol).await
+    }
+
+    /// Asks for an upgrade with our subprotocol, coming from a chosen address of this machine.
+    pub async fn coming_from(source: IpAddr, inform: SocketAddr) -> Option<Self> {
+        let socket = TcpSocket::new_v4().ok()?;
+        socket.bind((source, 0).into()).ok()?;
+        Self::upgraded(socket.connect(inform).await.ok()?, inform, SUBPROTOCOL).await
+    }
+
+    async fn upgraded(tcp: TcpStream, inform: SocketAddr, subprotocol: &str) -> Option<Self> {
         let name = ServerName::try_from("localhost").expect("a name");
         let connector = TlsConnector::from(Arc::new(accept_any_certificate()));
         let mut stream = connector.connect(name, tcp).await.ok()?;
@@ -102,9 +112,13 @@ pub struct RawDevice {
 impl RawDevice {
     /// First contact with the device key. Fails where the appliance does not answer.
     pub async fn first_contact(inform: SocketAddr, key: &str, own: &StaticKey) -> Option<Self> {
+        Self::first_contact_on(Wire::open(inform).await, key, own).await
+    }
+
+    /// The same on a connection that has been upgraded.
+    pub async fn first_contact_on(mut wire: Wire, key: &str, own: &StaticKey) -> Option<Self> {
         let key = DeviceKey::parse(key).expect("a device key");
         let (handshake, opening) = FirstContact::start(own, &key.secret).expect("message 1");
-        let mut wire = Wire::open(inform).await;
         wire.send(&opening).await;
         let reply = wire.next_message().await?;
         let reply = handshake.read_reply(&reply, |_| true).expect("message 2");

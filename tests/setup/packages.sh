@@ -11,6 +11,10 @@ present() {
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls/certs ] ;;
         python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         libsystemd-dev) pkg-config --exists libsystemd 2>/dev/null ;;
+        iproute2) command -v ip >/dev/null ;;
+        bsdextrautils) command -v hexdump >/dev/null ;;
+        procps) command -v ps >/dev/null ;;
+        bind9-dnsutils) command -v dig >/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }

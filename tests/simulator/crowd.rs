@@ -38,6 +38,8 @@ pub(crate) struct Counters {
     pub(crate) failed: AtomicU64,
     pub(crate) reports: AtomicU64,
     pub(crate) forgotten: AtomicU64,
+    /// Times that a device found its appliance at a new address, and keeps it.
+    pub(crate) settled: AtomicU64,
     pub(crate) slowest_connect_ms: AtomicU64,
 }
 
@@ -127,6 +129,7 @@ impl Crowd {
             "enrolled": count.enrolled.load(Ordering::Relaxed),
             "failed": count.failed.load(Ordering::Relaxed),
             "forgotten": count.forgotten.load(Ordering::Relaxed),
+            "settled": count.settled.load(Ordering::Relaxed),
             "connects": connects,
             "connectsPerSecond": connects - before.0,
             "reports": reports,

@@ -157,7 +157,10 @@ impl Host for Machine {
             AgentEvent::Reported { .. } => {
                 count.reports.fetch_add(1, Ordering::Relaxed);
             }
-            AgentEvent::Failed { .. } => {
+            AgentEvent::Settled { .. } => {
+                count.settled.fetch_add(1, Ordering::Relaxed);
+            }
+            AgentEvent::Failed { .. } | AgentEvent::NotMoved { .. } => {
                 count.failed.fetch_add(1, Ordering::Relaxed);
             }
             AgentEvent::Left { .. } => self.leave(),

@@ -1,6 +1,6 @@
 //! Everything over TLS; plain HTTP only points there.
 
-use aerie_tests::{Appliance, Client, LiveSocket};
+use aerie_tests::{Appliance, Client, LiveSocket, until};
 use hyper::{HeaderMap, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,6 +46,34 @@ async fn p1_a_websocket_in_the_clear_is_not_upgraded() {
         stream.read_exact(&mut first).await.expect("an answer");
         assert_ne!(&first, b"HTTP/1.1 101", "{path} was upgraded without TLS");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_token_that_is_sent_in_the_clear_is_worth_nothing_from_then_on() {
+    let appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    let witness = appliance.log_in().await;
+    let token = owner.client.token().expect("a token");
+    let mut stream = TcpStream::connect(appliance.http()).await.expect("a connection");
+    let request =
+        format!("GET /nms/summary HTTP/1.1\r\nHost: localhost\r\nA-Auth-Token: {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    drop(stream.read_to_string(&mut answer).await);
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+
+    let refused = owner.client.get("/user").await.expect(401).json();
+    assert_eq!(refused["error"], "TokenLeaked");
+    assert!(
+        refused["message"].as_str().is_some_and(|text| text.contains("plain HTTP")),
+        "{refused}"
+    );
+    // Other logins of the account stay, and are told.
+    until("it is told in the log", async || {
+        let logs = witness.client.get("/logs?count=20&page=1").await.expect(200).text();
+        logs.contains("A login of owner was ended: its token came from 127.0.0.1").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Certificates from an authority that somebody else wrote (pebble), and everything that can go wrong on the way.
 
 use aerie_tests::{
-    Agent, AgentOptions, Appliance, Authority, AuthorityOptions, LiveSocket, Owner, until,
+    Agent, AgentOptions, Appliance, LiveSocket, Owner, Pebble, PebbleOptions, until,
 };
 use hyper::Method;
 use serde_json::{Value, json};
@@ -14,11 +14,11 @@ async fn appliance() -> (Appliance, Owner) {
     (appliance, owner)
 }
 
-fn looking_at(appliance: &Appliance) -> AuthorityOptions {
-    AuthorityOptions::looking_at(appliance.http(), appliance.https())
+fn looking_at(appliance: &Appliance) -> PebbleOptions {
+    PebbleOptions::looking_at(appliance.http(), appliance.https())
 }
 
-fn wanted(authority: &Authority, names: &[&str], challenge: &str) -> Value {
+fn wanted(authority: &Pebble, names: &[&str], challenge: &str) -> Value {
     json!({
         "names": names,
         "directory": authority.directory(),
@@ -50,7 +50,7 @@ async fn renewed(owner: &Owner, before: &Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_a_certificate_for_several_names_is_issued_over_port_80_and_is_there_after_a_restart() {
     let (mut appliance, owner) = appliance().await;
-    let authority = Authority::start(&looking_at(&appliance)).await;
+    let authority = Pebble::start(&looking_at(&appliance)).await;
     let before = appliance.client().shown_certificate().await.0;
     let names = ["box.test", "gui.box.test", "inform.box.test"];
     let asked =
@@ -92,7 +92,7 @@ async fn p2_a_certificate_is_issued_over_port_443_alone() {
     let (appliance, owner) = appliance().await;
     let mut options = looking_at(&appliance);
     options.http_port = 1;
-    let authority = Authority::start(&options).await;
+    let authority = Pebble::start(&options).await;
     let asked = wanted(&authority, &["box.test", "gui.test"], "tls-alpn-01");
     owner.client.put("/nms/certificate/acme", asked).await.expect(200);
     stands(&owner, "valid").await;
@@ -110,7 +110,7 @@ async fn p2_it_is_renewed_by_itself_and_no_session_notices() {
     let (appliance, owner) = appliance().await;
     let mut options = looking_at(&appliance);
     options.life = 15;
-    let authority = Authority::start(&options).await;
+    let authority = Pebble::start(&options).await;
     let agent = Agent::start_with(&owner.key, &AgentOptions::without_terminal());
     owner.admit_one().await;
     let mut live = LiveSocket::open(&owner).await;
@@ -138,7 +138,7 @@ async fn p2_lost_nonces_cost_a_call_and_not_the_attempt() {
     let (appliance, owner) = appliance().await;
     let mut options = looking_at(&appliance);
     options.lost_nonces = 50;
-    let authority = Authority::start(&options).await;
+    let authority = Pebble::start(&options).await;
     owner
         .client
         .put("/nms/certificate/acme", wanted(&authority, &["box.test"], "http-01"))
@@ -152,7 +152,7 @@ async fn p2_lost_nonces_cost_a_call_and_not_the_attempt() {
 async fn p2_an_authority_that_is_down_changes_nothing_and_is_asked_again() {
     let (appliance, owner) = appliance().await;
     let options = looking_at(&appliance);
-    let mut authority = Authority::start(&options).await;
+    let mut authority = Pebble::start(&options).await;
     let asked = wanted(&authority, &["box.test"], "http-01");
     owner.client.put("/nms/certificate/acme", asked).await.expect(200);
     let first = stands(&owner, "valid").await;
@@ -178,21 +178,21 @@ async fn p2_what_keeps_an_authority_from_giving_a_certificate_is_told_in_plain_w
     let (appliance, owner) = appliance().await;
     let before = appliance.client().shown_certificate().await;
     let good = looking_at(&appliance);
-    let mut authority = Authority::start(&good).await;
+    let mut authority = Pebble::start(&good).await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let closed_port = closed.local_addr().expect("its address").port();
     drop(closed);
     let another = Appliance::start().await;
     let refused = Some("refused.test".to_owned());
     let cases = [
-        ("http", "could not reach", AuthorityOptions { http_port: closed_port, ..good.clone() }),
+        ("http", "could not reach", PebbleOptions { http_port: closed_port, ..good.clone() }),
         (
             "http",
             "not this appliance",
-            AuthorityOptions { http_port: another.http().port(), ..good.clone() },
+            PebbleOptions { http_port: another.http().port(), ..good.clone() },
         ),
-        ("dns", "no address", AuthorityOptions { names_known: false, ..good.clone() }),
-        ("other", "gives no certificate", AuthorityOptions { refused, ..good.clone() }),
+        ("dns", "no address", PebbleOptions { names_known: false, ..good.clone() }),
+        ("other", "gives no certificate", PebbleOptions { refused, ..good.clone() }),
     ];
     for (check, words, options) in cases {
         authority.start_again(&options).await;
@@ -218,7 +218,7 @@ async fn p2_what_keeps_an_authority_from_giving_a_certificate_is_told_in_plain_w
 async fn p2_an_authority_is_asked_only_where_an_admin_allows_it() {
     let appliance = Appliance::start().await;
     let owner = appliance.set_up().await;
-    let authority = Authority::start(&looking_at(&appliance)).await;
+    let authority = Pebble::start(&looking_at(&appliance)).await;
     let asked = wanted(&authority, &["box.test"], "http-01");
     let refused = owner.client.put("/nms/certificate/acme", asked.clone()).await.expect(400);
     assert!(refused.text().contains("127.0.0.1"), "{}", refused.text());

@@ -19,7 +19,7 @@ mod wireless;
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use aerie_protocol::inform;
+use aerie_protocol::{address::Address, inform};
 use thiserror::Error;
 
 pub(crate) use self::identity::serial_number;
@@ -28,7 +28,7 @@ pub use self::{
     privileges::{Direct, Privileges},
 };
 use crate::{
-    session::SessionEnd,
+    session::{MoveError, SessionEnd},
     terminal::{Terminal, WindowSize},
 };
 
@@ -95,6 +95,16 @@ pub enum AgentEvent<'a> {
     Enrolled,
     /// The device dropped the appliance's identity, on an authenticated order.
     Forgotten,
+    /// The appliance was found at this address, which is looked for first from now on, durably.
+    Settled {
+        /// The address.
+        address: &'a Address,
+    },
+    /// An announced address led nowhere; the session goes on.
+    NotMoved {
+        /// Why.
+        error: &'a MoveError,
+    },
     /// A status went out: so many bytes before encryption.
     Reported {
         /// Bytes.

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | identity and keep-alive only; every request and terminal is refused | everything |
 
+mod moving;
 mod report;
 mod requests;
 mod terminals;
@@ -15,6 +16,7 @@ mod terminals;
 use std::time::Duration;
 
 use aerie_protocol::{
+    address::Address,
     inform::{
         Enrolled, FromDevice, Goodbye, GoodbyeReason, KeepAlive, Refusal, RefusalReason, Reply,
         from_appliance, from_device, reply::Outcome,
@@ -22,14 +24,15 @@ use aerie_protocol::{
     noise::PublicKey,
     text::DeviceText,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::moving::Arrival;
+pub use self::moving::MoveError;
+use self::moving::Mover;
 use crate::{
     chain::Chain,
+    connect::{Connected, Dial},
     host::{AgentEvent, Host},
     link::{Link, LinkError, Received},
     state::{Enrolment, State},
@@ -73,6 +76,8 @@ pub enum SessionEnd {
     Restarting(Duration),
     /// Somebody at the device gave it to another appliance.
     Adopted,
+    /// The appliance has another address now, and a session there goes on.
+    Moved,
     /// The session broke.
     Lost(LinkError),
 }
@@ -97,20 +102,44 @@ enum Standing {
 }
 
 /// What the loop waits for.
-enum Event {
+enum Event<S> {
     Stop,
     Received(Received),
     Terminal(TerminalEvent),
+    Attempt(Result<Box<Arrival<S>>, MoveError>),
     Clock,
 }
 
 /// `Ok(Some(end))` ends the session on purpose.
 type Flow = Result<Option<SessionEnd>, LinkError>;
 
-pub(crate) struct Session<'agent, H, S> {
+/// What an agent lends to a session.
+pub(crate) struct Lent<'agent, H, D> {
+    pub(crate) host: &'agent mut H,
+    pub(crate) state: &'agent mut State,
+    pub(crate) dialer: &'agent mut D,
+}
+
+/// What is left of a session.
+pub(crate) struct Ended<S> {
+    pub(crate) end: SessionEnd,
+    /// Whether the appliance has said anything at all.
+    pub(crate) heard: bool,
+    /// After a move: what goes on.
+    pub(crate) next: Option<Box<Arrival<S>>>,
+}
+
+pub(crate) struct Session<'agent, H, D: Dial> {
     host: &'agent mut H,
     state: &'agent mut State,
-    link: Link<S>,
+    link: Link<D::Stream>,
+    /// Where it was dialled.
+    address: Address,
+    mover: Mover<'agent, D>,
+    next: Option<Box<Arrival<D::Stream>>>,
+    /// The appliance's first word, where the session began before this.
+    first: Option<Received>,
+    heard: bool,
     terminals: Terminals,
     standing: Standing,
     /// A digest of the identity as the appliance knows it.
@@ -125,24 +154,22 @@ pub(crate) struct Session<'agent, H, S> {
     most_messages: u64,
 }
 
-impl<'agent, H, S> Session<'agent, H, S>
-where
-    H: Host,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+impl<'agent, H: Host, D: Dial> Session<'agent, H, D> {
     /// A session over a proven link.
-    pub(crate) fn new(
-        host: &'agent mut H,
-        state: &'agent mut State,
-        link: Link<S>,
-        life: Life,
-    ) -> Self {
+    pub(crate) fn new(lent: Lent<'agent, H, D>, arrival: Arrival<D::Stream>, life: Life) -> Self {
         let now = Instant::now();
+        let Lent { host, state, dialer } = lent;
+        let Arrival { connected: Connected { link, address, .. }, first } = arrival;
         let enrolled = state.known().enrolment.is_some();
         Self {
             host,
             state,
             link,
+            address,
+            mover: Mover::new(dialer),
+            next: None,
+            heard: false,
+            first,
             terminals: Terminals::default(),
             standing: if enrolled { Standing::Enrolled } else { Standing::Quarantined },
             told: 0,
@@ -156,11 +183,12 @@ where
     }
 
     /// Runs the session to its end, and leaves nothing of it behind.
-    pub(crate) async fn run(mut self, stop: &CancellationToken) -> SessionEnd {
+    pub(crate) async fn run(mut self, stop: &CancellationToken) -> Ended<D::Stream> {
         let end = match self.work(stop).await {
             Ok(end) => end,
             Err(error) => SessionEnd::Lost(error),
         };
+        let end = self.or_move(end, stop).await;
         if let Some(reason) = farewell(&end) {
             self.say_goodbye(reason).await;
         }
@@ -168,7 +196,21 @@ where
         if !matches!(end, SessionEnd::Lost(_) | SessionEnd::Silent) {
             self.link.close().await;
         }
-        end
+        Ended { end, heard: self.heard, next: self.next }
+    }
+
+    /// The appliance ends this session as soon as the one at its new address has begun there,
+    /// which this end may see later.
+    async fn or_move(&mut self, end: SessionEnd, stop: &CancellationToken) -> SessionEnd {
+        let ended_there =
+            matches!(end, SessionEnd::Goodbye { .. } | SessionEnd::Lost(_) | SessionEnd::Silent);
+        if !ended_there || !self.mover.is_under_way() {
+            return end;
+        }
+        match stop.run_until_cancelled(self.mover.next()).await {
+            Some(outcome) => self.on_attempt(outcome).unwrap_or(end),
+            None => end,
+        }
     }
 
     async fn say_goodbye(&mut self, reason: GoodbyeReason) {
@@ -181,6 +223,11 @@ where
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<SessionEnd, LinkError> {
+        if let Some(first) = self.first.take()
+            && let Some(end) = self.hear(first).await?
+        {
+            return Ok(end);
+        }
         self.tell_identity().await?;
         loop {
             let clock = self.next_deadline();
@@ -188,26 +235,28 @@ where
                 () = stop.cancelled() => Event::Stop,
                 received = self.link.receive() => Event::Received(received?),
                 event = self.terminals.next() => Event::Terminal(event),
+                outcome = self.mover.next() => Event::Attempt(outcome),
                 () = sleep_until(clock) => Event::Clock,
             };
-            let flow = match event {
-                Event::Stop => Some(SessionEnd::Stopped),
-                Event::Received(received) => {
-                    self.heard_at = Instant::now();
-                    self.on_received(received).await?
-                }
-                Event::Terminal(event) => {
-                    self.on_terminal(event).await?;
-                    None
-                }
-                Event::Clock => self.on_clock().await?,
-            };
-            if let Some(end) = flow {
+            if let Some(end) = self.on_event(event).await? {
                 return Ok(end);
             }
             if self.link.messages() >= self.most_messages {
                 return Ok(SessionEnd::Renew);
             }
+        }
+    }
+
+    async fn on_event(&mut self, event: Event<D::Stream>) -> Flow {
+        match event {
+            Event::Stop => Ok(Some(SessionEnd::Stopped)),
+            Event::Received(received) => self.hear(received).await,
+            Event::Terminal(event) => {
+                self.on_terminal(event).await?;
+                Ok(None)
+            }
+            Event::Attempt(outcome) => Ok(self.on_attempt(outcome)),
+            Event::Clock => self.on_clock().await,
         }
     }
 
@@ -244,9 +293,18 @@ where
             Err(error) => tracing::warn!(error = %Chain(&error), "cannot look at the state"),
         }
         if self.standing == Standing::Enrolled {
+            self.settle().await?;
             self.tell_identity().await?;
         }
         Ok(None)
+    }
+
+    async fn hear(&mut self, received: Received) -> Flow {
+        self.heard_at = Instant::now();
+        if !std::mem::replace(&mut self.heard, true) {
+            self.settle().await?;
+        }
+        self.on_received(received).await
     }
 
     async fn on_received(&mut self, received: Received) -> Flow {
@@ -277,6 +335,11 @@ where
                 self.send(from_device::Body::KeepAlive(KeepAlive { sequence })).await?;
                 Ok(None)
             }
+            Body::Address(address) => match Address::try_from(&address) {
+                Ok(address) => self.on_address(&address).await,
+                // The decoder has refused it already.
+                Err(_) => Ok(None),
+            },
             Body::Request(request) => self.on_request(request).await,
             Body::Reporting(reporting) => {
                 self.on_reporting(reporting.interval_seconds);
@@ -397,7 +460,9 @@ fn farewell(end: &SessionEnd) -> Option<GoodbyeReason> {
             Some(GoodbyeReason::ShuttingDown)
         }
         SessionEnd::Renew => Some(GoodbyeReason::Rehandshake),
-        SessionEnd::Forgotten
+        // The appliance has ended it, or is about to: the other session took its place.
+        SessionEnd::Moved
+        | SessionEnd::Forgotten
         | SessionEnd::Goodbye { .. }
         | SessionEnd::Silent
         | SessionEnd::Lost(_) => None,

@@ -2,29 +2,26 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use aerie_protocol::address::Address;
 use aerie_protocol::inform::{
-    FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_INTERFACES, MAX_NAME_BYTES,
-    Status, encode_from_device, from_device,
+    self, FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_INTERFACES,
+    MAX_NAME_BYTES, Status, encode_from_device, from_device,
 };
 use aerie_protocol::text::DeviceText;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Session, is_pinned};
 use crate::{
+    connect::Dial,
     host::{AgentEvent, Host},
     link::LinkError,
 };
 
-impl<H, S> Session<'_, H, S>
-where
-    H: Host,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+impl<H: Host, D: Dial> Session<'_, H, D> {
     /// Says who the device is, unless the appliance knows that already.
     pub(super) async fn tell_identity(&mut self) -> Result<(), LinkError> {
-        let mut hello = self.host.identity().await;
-        hello.pinned = is_pinned(self.state, self.link.appliance());
-        trim_hello(&mut hello);
+        // Only what stands in the state: the appliance closes an old address when nobody needs it.
+        let known = self.state.known().addresses().contains(&self.address);
+        let hello = self.identity(known.then(|| self.address.clone())).await;
         let hello = from_device::Body::Hello(hello);
         let digest = digest(&hello);
         if digest != self.told {
@@ -32,6 +29,15 @@ where
             self.told = digest;
         }
         Ok(())
+    }
+
+    /// Who the device is, and by which address it came.
+    pub(super) async fn identity(&mut self, dialled: Option<Address>) -> Hello {
+        let mut hello = self.host.identity().await;
+        hello.pinned = is_pinned(self.state, self.link.appliance());
+        hello.dialled = dialled.as_ref().map(inform::Address::from);
+        trim_hello(&mut hello);
+        hello
     }
 
     /// Says how the device is.

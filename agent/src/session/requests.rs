@@ -6,22 +6,16 @@ use aerie_protocol::{
     inform::{RefusalReason, Request, request::Verb},
     text::DeviceText,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{Flow, LONGEST_NAME, Session, SessionEnd, Standing};
 use crate::{
     chain::Chain,
+    connect::Dial,
     host::{CommandError, Host, LONGEST_LOCATE},
 };
 
-impl<H, S> Session<'_, H, S>
-where
-    H: Host,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+impl<H: Host, D: Dial> Session<'_, H, D> {
     pub(super) async fn on_request(&mut self, request: Request) -> Flow {
         let id = request.request_id;
         let Some(verb) = request.verb else { return self.refuse_unknown(id).await };

@@ -4,20 +4,16 @@ use aerie_protocol::inform::{
     RefusalReason, TerminalClosed, TerminalCredit, TerminalData, TerminalOpen, TerminalOpened,
     TerminalResize, from_device,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Flow, Session, Standing, refusal, requests::explain};
 use crate::{
+    connect::Dial,
     host::Host,
     link::LinkError,
     terminal::{INPUT_WINDOW, TerminalError, TerminalEvent, WindowSize},
 };
 
-impl<H, S> Session<'_, H, S>
-where
-    H: Host,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+impl<H: Host, D: Dial> Session<'_, H, D> {
     pub(super) async fn on_terminal_open(&mut self, open: TerminalOpen) -> Flow {
         let channel = open.channel;
         if let Err((reason, detail)) = self.open_terminal(open).await {

@@ -6,11 +6,13 @@
 
 mod directory;
 mod owner;
+mod places;
 mod record;
 
 use std::{io, path::PathBuf};
 
 use aerie_protocol::{
+    address::Address,
     key::DeviceKey,
     noise::{NoiseError, PublicKey, StaticKey},
 };
@@ -19,6 +21,7 @@ use thiserror::Error;
 pub use self::{
     directory::{Directory, Running},
     owner::Owner,
+    places::Places,
 };
 
 /// What a device knows.
@@ -30,6 +33,8 @@ pub struct Known {
     pub key: Option<DeviceKey>,
     /// The appliance it belongs to, once that was authorised.
     pub enrolment: Option<Enrolment>,
+    /// Where the appliance was found, other than where the key says.
+    pub places: Places,
 }
 
 /// A device's belonging to an appliance.
@@ -162,7 +167,8 @@ impl State {
         let offered = key.clone();
         self.change(move |known| match &known.enrolment {
             Some(enrolment) if key.pin != Some(enrolment.appliance) => {}
-            _ => known.key = Some(key),
+            Some(_) => known.follow(key),
+            None => known.start_over(key),
         })
         .await?;
         let taken = self.known.key.as_ref() == Some(&offered);
@@ -195,6 +201,24 @@ impl State {
             }
         })
         .await
+    }
+
+    /// Looks for `appliance` at this address first from now on, and where it was before after that.
+    /// Only its authenticated word on a connection to this very address may lead here. Answers
+    /// whether it does: somebody at the device may have adopted it elsewhere meanwhile.
+    pub async fn settle(
+        &mut self,
+        appliance: PublicKey,
+        address: Address,
+    ) -> Result<bool, StateError> {
+        let wanted = address.clone();
+        self.change(move |known| {
+            if known.enrolment.as_ref().is_some_and(|present| present.appliance == appliance) {
+                known.settle(address);
+            }
+        })
+        .await?;
+        Ok(self.known.addresses().first() == Some(&wanted))
     }
 
     /// Keeps the name that the appliance gave.
@@ -239,12 +263,13 @@ impl Known {
     /// A new device: a fresh identity and nothing else.
     pub fn fresh() -> Result<Self, StateError> {
         let identity = StaticKey::generate().map_err(StateError::Identity)?;
-        Ok(Self { identity, key: None, enrolment: None })
+        Ok(Self { identity, key: None, enrolment: None, places: Places::default() })
     }
 
     fn same_as(&self, other: &Self) -> bool {
         self.identity.public() == other.identity.public()
             && self.key == other.key
             && self.enrolment == other.enrolment
+            && self.places == other.places
     }
 }

@@ -1,6 +1,7 @@
 //! How the state stands in its file: JSON, named fields, a format number.
 
 use aerie_protocol::{
+    address::Address,
     key::DeviceKey,
     noise::{PublicKey, StaticKey},
 };
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Enrolment, Known};
+use super::{Enrolment, Known, Places};
 
 const FORMAT: u32 = 1;
 
@@ -31,6 +32,19 @@ struct Record {
     static_key: String,
     device_key: Option<String>,
     enrolment: Option<EnrolmentRecord>,
+    /// Where the appliance said that it is, once it was found there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<AddressRecord>,
+    /// Where it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former_address: Option<AddressRecord>,
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct AddressRecord {
+    host: String,
+    port: u16,
 }
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -52,6 +66,8 @@ pub(super) fn encode(known: &Known) -> Result<Zeroizing<Vec<u8>>, serde_json::Er
             device_id: URL_SAFE_NO_PAD.encode(enrolment.device_id),
             name: enrolment.name.clone(),
         }),
+        address: known.places.announced.as_ref().map(encode_address),
+        former_address: known.places.former.as_ref().map(encode_address),
     };
     // Room for everything at once: a vector that grows would leave copies of the secrets.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
@@ -76,7 +92,24 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Known, RecordError> {
     let identity = StaticKey::from_bytes(&secret).map_err(|_| RecordError::Field("static_key"))?;
     let key = record.device_key.as_deref().map(DeviceKey::parse).transpose();
     let enrolment = record.enrolment.as_ref().map(decode_enrolment).transpose()?;
-    Ok(Known { identity, key: key.map_err(|_| RecordError::Field("device_key"))?, enrolment })
+    let places = Places {
+        announced: decode_address(record.address.as_ref(), "address")?,
+        former: decode_address(record.former_address.as_ref(), "former_address")?,
+    };
+    let key = key.map_err(|_| RecordError::Field("device_key"))?;
+    Ok(Known { identity, key, enrolment, places })
+}
+
+fn encode_address(address: &Address) -> AddressRecord {
+    AddressRecord { host: address.host().to_owned(), port: address.port() }
+}
+
+fn decode_address(
+    record: Option<&AddressRecord>,
+    field: &'static str,
+) -> Result<Option<Address>, RecordError> {
+    let read = |record: &AddressRecord| Address::new(&record.host, record.port.into());
+    record.map(read).transpose().map_err(|_| RecordError::Field(field))
 }
 
 fn decode_enrolment(record: &EnrolmentRecord) -> Result<Enrolment, RecordError> {

@@ -17,6 +17,7 @@ use super::cell::{Cell, Facts};
 use super::events::{Event, Level};
 use super::inform::{Greeted, enrolled};
 use super::mailbox::Letter;
+use super::moving::came_by;
 use super::snapshot::refusal_text;
 use super::{Change, Devices, records};
 use crate::store::StoreError;
@@ -82,6 +83,7 @@ impl Devices {
             let was_waiting = !cell.is_authorized();
             cell.apply(change);
             self.registry().authorized(cell.id);
+            self.count(&cell);
             if was_waiting {
                 self.welcome(&cell, &site_name);
             }
@@ -92,7 +94,8 @@ impl Devices {
 
     fn welcome(&self, cell: &Cell, site: &str) {
         if let Some(mailbox) = cell.mailbox() {
-            for body in [enrolled(cell), self.reporting(cell)] {
+            let words = [enrolled(cell), self.reporting(cell)];
+            for body in words.into_iter().chain(self.announcement_for(cell)) {
                 let message = FromAppliance { body: Some(body) };
                 // A session that takes nothing is about to end; the device hears it when it is back.
                 mailbox.put(Letter::Send(Box::new(message))).ok();
@@ -217,6 +220,7 @@ impl Devices {
             facts.public_key = greeted.remote;
             facts.refresh_until = None;
             facts.verified = greeted.hello.pinned;
+            facts.came_by = came_by(&greeted.hello);
         };
         let planned = cell.planned(change);
         if let Err(error) = records::rekey(&self.inner.store, cell.id, before, planned).await {
@@ -225,6 +229,7 @@ impl Devices {
         }
         cell.apply(change);
         self.registry().rekey(&cell, &before, greeted.remote);
+        self.count(&cell);
         if let Some(mailbox) = cell.mailbox() {
             // Closed already when the mailbox refuses.
             mailbox.put(Letter::End(GoodbyeReason::Replaced, 0)).ok();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aerie_protocol::address::Address;
 use aerie_protocol::inform::{self, FromDevice, from_device};
 use aerie_protocol::noise::PublicKey;
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub(super) struct Facts {
     pub(super) authorized_at: Option<Timestamp>,
     pub(super) authorized_by: Option<Uuid>,
     pub(super) refresh_until: Option<Timestamp>,
+    /// By which inform address it last came, of those that it keeps.
+    pub(super) came_by: Option<Address>,
 }
 
 /// The way to a running session.

@@ -3,8 +3,9 @@
 //! Both are made at the first start and kept sealed. The static key is the appliance's identity: it
 //! is part of every backup and outlives every certificate, name and address.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
+use aerie_protocol::address::Address;
 use aerie_protocol::key::{DeviceKey, KeyError, KeySecret};
 use aerie_protocol::noise::{NoiseError, StaticKey};
 use thiserror::Error;
@@ -46,10 +47,14 @@ pub enum KeysError {
 }
 
 /// What devices find where the appliance is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Door {
     port: u16,
     untrusted: bool,
+    /// What devices dial instead of the host of the set-up and the port above: something in front
+    /// of the appliance, or a name of its own for devices.
+    public_host: Option<String>,
+    public_port: Option<u16>,
 }
 
 /// The appliance's keys. Cheap to clone.
@@ -88,7 +93,7 @@ impl ConnectionKeys {
             made
         };
         let host = host.and_then(|text| serde_json::from_str(&text).ok());
-        let door = Door { port: 443, untrusted: true };
+        let door = Door { port: 443, untrusted: true, public_host: None, public_port: None };
         Ok(Self {
             store: store.clone(),
             static_key,
@@ -116,7 +121,7 @@ impl ConnectionKeys {
     /// Says at which port devices are served, and whether the certificate there is one that
     /// nobody vouches for. Until then 443 and `true`.
     pub fn serve_at(&self, port: u16, untrusted: bool) {
-        let mut door = self.door.write().unwrap_or_else(PoisonError::into_inner);
+        let mut door = self.change_door();
         door.port = port;
         door.untrusted = untrusted;
     }
@@ -128,13 +133,32 @@ impl ConnectionKeys {
 
     /// Whether device keys allow a certificate that nobody vouches for.
     pub fn untrusted(&self) -> bool {
-        self.door.read().unwrap_or_else(PoisonError::into_inner).untrusted
+        self.door().untrusted
     }
 
     /// Refuses a host that no device key can hold.
     pub fn check_host(&self, host: &str) -> Result<(), KeysError> {
-        DeviceKey::parse(&self.written_for(host.to_owned()))?;
+        self.check(host.to_owned(), self.door().port)
+    }
+
+    /// Says by which host (IPv6 without brackets) and port devices come, where that is not the host
+    /// of the set-up and the port that is served. What no device key can hold is refused, and
+    /// nothing changed. Not kept over a restart.
+    pub fn set_public(&self, host: Option<String>, port: Option<u16>) -> Result<(), KeysError> {
+        let shown = self.door();
+        let any = || "localhost".to_owned();
+        self.check(host.clone().unwrap_or_else(any), port.unwrap_or(shown.port))?;
+        let mut door = self.change_door();
+        door.public_host = host;
+        door.public_port = port;
         Ok(())
+    }
+
+    /// The address in the device key that is written now; `None` before the set-up.
+    pub fn address(&self) -> Option<Address> {
+        let door = self.door();
+        let host = door.public_host.or_else(|| self.host())?;
+        Address::new(&host, door.public_port.unwrap_or(door.port).into()).ok()
     }
 
     /// The host name or address under which devices find the appliance; `None` before the set-up.
@@ -160,19 +184,35 @@ impl ConnectionKeys {
     /// The generic device key: the string that an owner pastes into devices. It always carries the
     /// pin of the appliance's static key.
     pub fn device_key(&self) -> Result<Zeroizing<String>, KeysError> {
-        Ok(self.written_for(self.host().ok_or(KeysError::NotSetUp)?))
+        let host = self.host().ok_or(KeysError::NotSetUp)?;
+        let door = self.door();
+        let port = door.public_port.unwrap_or(door.port);
+        Ok(self.written_for(door.public_host.unwrap_or(host), port, door.untrusted))
     }
 
-    fn written_for(&self, host: String) -> Zeroizing<String> {
-        let door = *self.door.read().unwrap_or_else(PoisonError::into_inner);
+    /// Whether a device key can hold this host and port.
+    fn check(&self, host: String, port: u16) -> Result<(), KeysError> {
+        DeviceKey::parse(&self.written_for(host, port, true))?;
+        Ok(())
+    }
+
+    fn written_for(&self, host: String, port: u16, untrusted: bool) -> Zeroizing<String> {
         let key = DeviceKey {
             host,
-            port: door.port,
+            port,
             secret: KeySecret::clone(&self.generic),
-            allow_untrusted: door.untrusted,
+            allow_untrusted: untrusted,
             pin: Some(self.static_key.public()),
         };
         key.write()
+    }
+
+    fn door(&self) -> Door {
+        self.door.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change_door(&self) -> RwLockWriteGuard<'_, Door> {
+        self.door.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -255,6 +295,34 @@ mod tests {
             assert!(keys.set_host(bad.to_owned()).await.is_err(), "{bad:?}");
         }
         assert_eq!(keys.host().as_deref(), Some("2001:db8::7"));
+    }
+
+    #[tokio::test]
+    async fn d1_the_device_key_shows_the_public_host_and_port_where_they_are_set() {
+        let keys = Appliance::new().keys().await;
+        let shown = |keys: &ConnectionKeys| {
+            let key = DeviceKey::parse(&keys.device_key().unwrap()).unwrap();
+            assert_eq!(keys.address(), key.address().ok());
+            format!("{} {}", key.host, key.port)
+        };
+        assert_eq!(keys.address(), None);
+        keys.set_host("aerie.example".to_owned()).await.unwrap();
+        keys.serve_at(8443, true);
+        assert_eq!(shown(&keys), "aerie.example 8443");
+        keys.set_public(None, Some(443)).unwrap();
+        assert_eq!(shown(&keys), "aerie.example 443");
+        keys.set_public(Some("devices.example".to_owned()), Some(8444)).unwrap();
+        keys.serve_at(9443, false);
+        assert_eq!(shown(&keys), "devices.example 8444");
+        assert_eq!(keys.host().as_deref(), Some("aerie.example"), "the GUI's stays");
+        for (host, port) in [(Some("a b"), Some(443)), (Some(""), None), (None, Some(0))] {
+            keys.set_public(host.map(str::to_owned), port).unwrap_err();
+        }
+        assert_eq!(shown(&keys), "devices.example 8444");
+        // A bad host of the set-up is told as before.
+        keys.set_host("a b".to_owned()).await.unwrap_err();
+        keys.set_public(None, None).unwrap();
+        assert_eq!(shown(&keys), "aerie.example 9443");
     }
 
     #[tokio::test]

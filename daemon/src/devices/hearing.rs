@@ -12,6 +12,7 @@ use super::cell::{Cell, Facts};
 use super::events::{Event, Level};
 use super::inform::{Greeted, Proof};
 use super::mailbox::Letter;
+use super::moving::came_by;
 use super::session::End;
 use super::snapshot::{Claims, Status};
 use super::{Change, Devices, records};
@@ -72,15 +73,24 @@ impl Devices {
     pub(super) fn heard_hello(&self, cell: &Arc<Cell>, hello: &Hello) {
         let claims = Claims::from_hello(hello);
         let now = self.now();
-        let (before, changed) = {
+        let came_by = came_by(hello);
+        let (before, changed, moved) = {
             let mut state = cell.lock();
             state.facts.last_seen = now;
             let before = state.facts.claims.mac;
             let changed = state.facts.claims != claims;
             state.facts.claims = claims.clone();
             state.facts.verified |= hello.pinned;
-            (before, changed)
+            // A device that does not say so is about to, or cannot: it keeps what it had.
+            let moved = came_by.is_some() && state.facts.came_by != came_by;
+            if moved {
+                state.facts.came_by = came_by;
+            }
+            (before, changed, moved)
         };
+        if moved && cell.is_authorized() {
+            self.came_by_another(cell);
+        }
         if !changed {
             return;
         }
@@ -130,6 +140,7 @@ impl Devices {
             authorized_at: None,
             authorized_by: None,
             refresh_until: None,
+            came_by: came_by(&greeted.hello),
         }
     }
 
@@ -230,6 +241,7 @@ impl Devices {
     pub(super) fn removed(&self, id: Uuid) {
         self.inner.terminals.end_device(id, "The device was removed.");
         self.inner.history.forget(id);
+        self.inner.moves.forget(id);
         self.changed(Change::DeviceRemoved(id));
     }
 }
@@ -250,5 +262,6 @@ pub(super) fn facts_of_nobody(now: Timestamp) -> Facts {
         authorized_at: None,
         authorized_by: None,
         refresh_until: None,
+        came_by: None,
     }
 }

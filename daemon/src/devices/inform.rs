@@ -206,11 +206,13 @@ impl Devices {
         if !cell.is_authorized() {
             return vec![from_appliance::Body::Waiting(Waiting {})];
         }
-        match proof {
+        let mut words = match proof {
             // It was just let in, or the reply to its enrolment was lost, or it adopted us anew.
             Proof::DeviceKey(_) => vec![enrolled(cell), self.reporting(cell)],
             Proof::KnownAppliance => vec![self.reporting(cell)],
-        }
+        };
+        words.extend(self.announcement_for(cell));
+        words
     }
 
     /// Decides what a device that has said hello is to us.

@@ -17,6 +17,7 @@ pub mod history;
 mod inform;
 mod jitter;
 mod mailbox;
+mod moving;
 mod quarantine;
 mod records;
 mod registry;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use aerie_protocol::address::AddressError;
 use aerie_protocol::inform::GoodbyeReason;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -49,6 +51,7 @@ use self::connection_key::ConnectionKeys;
 use self::events::Events;
 use self::history::History;
 use self::mailbox::Letter;
+use self::moving::Moves;
 use self::quarantine::Bounds;
 use self::registry::Registry;
 use self::sites::Sites;
@@ -61,6 +64,7 @@ use crate::supervisor::{Essential, Supervisor};
 pub use self::actions::ActionError;
 pub use self::admission::Admission;
 pub use self::hearing::WatchGuard;
+pub use self::moving::{Announcement, Progress, WaitingDevice};
 
 /// Seconds between the reports of a device that somebody looks at.
 const WATCHED_INTERVAL: u32 = 2;
@@ -84,6 +88,9 @@ pub enum DevicesError {
     /// The appliance's own identity.
     #[error("the appliance's identity could not be read")]
     Keys(#[from] connection_key::KeysError),
+    /// What was to be announced is no address.
+    #[error("devices cannot be sent to this address")]
+    Address(#[from] AddressError),
 }
 
 /// Something about devices changed.
@@ -133,6 +140,7 @@ struct Inner {
     history: History,
     sites: Sites,
     terminals: Terminals,
+    moves: Moves,
     changes: broadcast::Sender<Change>,
     tracker: TaskTracker,
     serials: AtomicU64,
@@ -166,6 +174,7 @@ impl Devices {
         let registry = Registry::new(QUARANTINE);
         let known = records::load(&store).await?;
         let history = History::load(&store).await?;
+        let moves = Moves::load(&store).await?;
         for (id, mut facts) in known {
             if let Some(seen) = history.last_seen(id) {
                 facts.last_seen = facts.last_seen.max(seen);
@@ -185,6 +194,7 @@ impl Devices {
                 events,
                 history,
                 terminals: Terminals::default(),
+                moves,
                 changes,
                 tracker: TaskTracker::new(),
                 serials: AtomicU64::new(1),
@@ -193,6 +203,7 @@ impl Devices {
                 deciding: tokio::sync::Mutex::new(()),
             }),
         };
+        devices.count_all();
         supervisor.spawn("devices sweeper", Essential::Yes, devices.clone().sweep(supervisor));
         Ok(devices)
     }
@@ -213,6 +224,7 @@ impl Devices {
                 count = count.wrapping_add(1);
                 if count.is_multiple_of(6) {
                     self.inner.admission.sweep();
+                    self.announce_again();
                     self.flush().await;
                 }
             }
@@ -225,6 +237,9 @@ impl Devices {
         if let Err(error) = self.inner.history.flush(&self.inner.store, self.now()).await {
             // The next pass writes it; the log of the store says more.
             tracing::error!(%error, "statistics could not be written");
+        }
+        if let Err(error) = self.save_addresses().await {
+            tracing::error!(%error, "by which addresses devices came could not be written");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Devices in the store, and back.
 
+use aerie_protocol::address::Address;
 use aerie_protocol::noise::PublicKey;
 use aerie_protocol::text::DeviceText;
 use jiff::Timestamp;
@@ -122,6 +123,7 @@ fn to_record(facts: Facts) -> Option<DeviceRecord> {
         authorized_at: facts.authorized_at?.as_millisecond(),
         authorized_by: facts.authorized_by,
         refresh_until: facts.refresh_until.map(Timestamp::as_millisecond),
+        came_by: facts.came_by.map(|address| (address.host().to_owned(), address.port())),
     })
 }
 
@@ -153,6 +155,7 @@ fn from_record(record: DeviceRecord) -> Facts {
         authorized_at: Some(time(record.authorized_at)),
         authorized_by: record.authorized_by,
         refresh_until: record.refresh_until.map(time),
+        came_by: record.came_by.and_then(|(host, port)| Address::new(&host, port.into()).ok()),
     }
 }
 

@@ -372,6 +372,7 @@ mod tests {
             authorized_at: 0,
             authorized_by: None,
             refresh_until: None,
+            came_by: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Devices against the real room: a test device speaks the protocol crate's device side over an
 //! in-memory connection.
 
+mod moving;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -189,7 +191,13 @@ impl TestDevice {
     }
 
     async fn hello(&mut self, mac: [u8; 6]) {
+        self.hello_by(mac, None).await;
+    }
+
+    /// Says hello, and by which address it came.
+    async fn hello_by(&mut self, mac: [u8; 6], dialled: Option<inform::Address>) {
         self.say(from_device::Body::Hello(Hello {
+            dialled,
             mac: mac.to_vec(),
             hostname: "mast-1".to_owned(),
             model: "Test \u{202e}radio".to_owned(),

@@ -4,7 +4,7 @@
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
 /// Nothing, except what the GUI is made of, and only from the appliance itself.
@@ -38,6 +38,27 @@ pub fn secure(headers: &mut HeaderMap) {
     }
 }
 
+/// Tells browsers for a year to come by HTTPS alone (RFC 6797).
+const STRICT: &str = "max-age=31536000";
+const STRICT_BELOW: &str = "max-age=31536000; includeSubDomains";
+
+/// Tells a browser to come to this host by HTTPS alone from now on. For answers over TLS.
+pub(super) fn stay_secure(headers: &mut HeaderMap, include_sub_domains: bool) {
+    let value = if include_sub_domains { STRICT_BELOW } else { STRICT };
+    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value));
+}
+
+/// Whether a browser can be told so about this host: an address is no name (RFC 6797, section
+/// 8.1.1), and `localhost` belongs to everything on a machine.
+pub(super) fn can_stay_secure(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let last = host.rsplit('.').next().unwrap_or_default();
+    !host.is_empty()
+        && last != "localhost"
+        && !host.starts_with('[')
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Forbids browsers and proxies to keep an answer: for everything that the API says.
 pub fn never_store(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -55,6 +76,16 @@ mod tests {
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'; "));
         for bad in ["unsafe", "*", "http:", "https:", "blob:", "  ", "\n"] {
             assert!(!policy.contains(bad), "{bad:?} in {policy}");
+        }
+    }
+
+    #[test]
+    fn p6_only_a_name_is_told_to_stay_with_https() {
+        for name in ["aerie.example", "AERIE.example.", "aerie"] {
+            assert!(can_stay_secure(name), "{name}");
+        }
+        for other in ["localhost", "me.LOCALHOST", "192.0.2.7", "[2001:db8::1]", "", "."] {
+            assert!(!can_stay_secure(other), "{other:?}");
         }
     }
 

@@ -20,6 +20,7 @@ mod listen;
 mod plain;
 pub mod ports;
 mod redirect;
+mod security;
 mod serve;
 mod socket;
 mod tls;
@@ -51,6 +52,7 @@ pub use self::certificate::{
 pub use self::listen::{Addresses, ListenError};
 pub use self::ports::{Opening, Ports};
 pub use self::redirect::TokenSeen;
+pub use self::security::{Security, SecurityError, SecuritySettings};
 pub(crate) use self::tls::gather_entropy;
 
 /// Why the front door could not be opened.
@@ -103,6 +105,8 @@ pub struct Behind {
     pub devices: Devices,
     /// Is told whether the ports accept.
     pub accepting: Accepting,
+    /// What the owner says about security to the outside.
+    pub security: Security,
     /// Is told of login tokens that came without encryption.
     pub token_seen: Arc<TokenSeen>,
 }

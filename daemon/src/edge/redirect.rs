@@ -109,7 +109,7 @@ fn to_https<B>(request: &Request<B>, https_port: u16) -> Response<Body> {
 }
 
 /// The host that the client asked for, without its port.
-fn host<B>(request: &Request<B>) -> Option<String> {
+pub(super) fn host<B>(request: &Request<B>) -> Option<String> {
     let authority = if let Some(authority) = request.uri().authority() {
         authority.clone()
     } else {

@@ -27,10 +27,11 @@ use tower::Service;
 use super::body::{Answer, Arriving};
 use super::certificate::CHALLENGE;
 use super::crowd::Place;
+use super::redirect::host;
 use super::socket::Socket;
 use super::tls::Policy;
 use super::upgrade::{self, Guest};
-use super::{Behind, Peer, Proxies, RequestId, Through, plain};
+use super::{Behind, Peer, Proxies, RequestId, Through, headers, plain};
 
 /// Time for the first byte and the whole handshake together.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -227,7 +228,8 @@ impl Connection {
         let busy = Arc::new(self.place.busy());
         let purpose = self.port.purpose();
         let source = self.port.proxies.source(self.peer, request.headers());
-        let response = if upgrade::is_knock(&request) {
+        let named = host(&request).is_some_and(|host| headers::can_stay_secure(&host));
+        let mut response = if upgrade::is_knock(&request) {
             self.knock(request, purpose, source)
         } else if purpose == Purpose::Devices {
             let sentence = "Only devices connect to this port. The web GUI has another one.\n";
@@ -242,6 +244,10 @@ impl Connection {
                 Err(never) => match never {},
             }
         };
+        if named {
+            let below = self.port.behind.security.include_sub_domains();
+            headers::stay_secure(response.headers_mut(), below);
+        }
         Ok(response.map(|body| Answer::new(body, busy)))
     }
 
@@ -267,11 +273,18 @@ impl Connection {
 
 /// Somebody typed `http://` before the address of a TLS port.
 async fn speak_https(mut socket: Socket) {
-    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-        Connection: close\r\nContent-Length: 67\r\n\r\n\
-        This port speaks HTTPS: write https:// at the start of the address\n";
+    const SENTENCE: &str = "This port speaks HTTPS: write https:// at the start of the address\n";
+    let answer = plain::text(StatusCode::BAD_REQUEST, SENTENCE);
+    let mut text = format!(
+        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: {}\r\n",
+        SENTENCE.len()
+    );
+    for (name, value) in answer.headers() {
+        text = format!("{text}{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    let answer = format!("{text}\r\n{SENTENCE}");
     let told = async {
-        socket.write_all(ANSWER).await?;
+        socket.write_all(answer.as_bytes()).await?;
         socket.shutdown().await?;
         drain(socket).await
     };

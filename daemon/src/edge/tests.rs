@@ -2,6 +2,7 @@
 
 mod knocks;
 mod moving;
+mod slow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +108,7 @@ async fn house_with(separate: bool, tuning: Tuning) -> House {
         router: router(),
         devices: devices.clone(),
         accepting: accepting.clone(),
+        security: Security::load(&store).await.unwrap(),
         token_seen: Arc::new(|_, _| {}),
     };
     let config = config(data.path(), separate);
@@ -328,7 +330,8 @@ async fn plain_http_on_a_tls_port_is_told_to_use_https() {
     let answer = rest(&mut tcp).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{answer}");
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+    assert!(head.contains("content-security-policy: default-src 'none'"), "{answer}");
     let mut garbage = TcpStream::connect(house.https()).await.unwrap();
     garbage.write_all(&[0xff; 512]).await.unwrap();
     assert_eq!(rest(&mut garbage).await, "");

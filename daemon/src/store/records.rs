@@ -105,6 +105,9 @@ pub struct DeviceRecord {
     /// Until when a new identity may take its place.
     #[serde(default)]
     pub refresh_until: Option<i64>,
+    /// Host and port by which it last came.
+    #[serde(default)]
+    pub came_by: Option<(String, u16)>,
 }
 
 /// A deleted device's key.

@@ -26,6 +26,7 @@ mod outgoing;
 mod ports;
 mod process;
 mod routes;
+mod security;
 mod setup;
 mod shell;
 mod site_view;
@@ -51,7 +52,7 @@ use self::tickets::Tickets;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::devices::Devices;
-use crate::edge::{Accepting, Certificates, Ports, RequestId, headers};
+use crate::edge::{Accepting, Certificates, Ports, RequestId, Security, headers};
 use crate::outbound::Outbound;
 use crate::supervisor::{Essential, Supervisor};
 
@@ -72,6 +73,8 @@ pub struct Rooms {
     pub devices: Devices,
     /// The ports of the appliance.
     pub ports: Ports,
+    /// What the owner says about security to the outside.
+    pub security: Security,
     /// The certificates that TLS shows.
     pub certificates: Certificates,
     /// The way out.
@@ -154,6 +157,12 @@ impl FromRef<Web> for Devices {
 impl FromRef<Web> for Ports {
     fn from_ref(web: &Web) -> Self {
         web.rooms.ports.clone()
+    }
+}
+
+impl FromRef<Web> for Security {
+    fn from_ref(web: &Web) -> Self {
+        web.rooms.security.clone()
     }
 }
 

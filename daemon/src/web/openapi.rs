@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, setup, shell,
-    sites, statistics, tickets, user,
+    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, security,
+    setup, shell, sites, statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -46,6 +46,9 @@ const TOKEN: &str = "token";
         ports::confirm,
         ports::revert,
         ports::close_old,
+        security::read,
+        security::change,
+        security::text,
         certificates::read,
         certificates::use_self_signed,
         certificates::use_acme,

@@ -10,13 +10,14 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody};
 use super::setup;
-use super::views::sentence;
-use crate::devices::Devices;
+use super::views::{Time, sentence};
 use crate::devices::events::{Event, Level};
+use crate::devices::{Announcement, Devices, Progress};
 use crate::edge::ports::{Picture, PortSettings, PortsError, Standing, Wanted};
 use crate::edge::{Ports, Through};
 
@@ -101,6 +102,40 @@ pub(super) struct PortsView {
     boot_file: BootPorts,
     listeners: Vec<ListenerView>,
     pending: Option<PendingPorts>,
+    /// The move of the devices to a new address, while there is one.
+    #[serde(rename = "move")]
+    moving: Option<MoveView>,
+}
+
+/// Where devices find the appliance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlaceView {
+    host: String,
+    port: u16,
+}
+
+/// A device that has not come by the new address.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WaitingView {
+    id: Uuid,
+    name: String,
+    last_seen: Time,
+}
+
+/// How far the devices' move to a new address has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MoveView {
+    from: Option<PlaceView>,
+    to: PlaceView,
+    since: Time,
+    /// Devices that have come by the new address.
+    confirmed: usize,
+    /// All authorised devices.
+    total: usize,
+    /// The others; the first hundred.
+    waiting: Vec<WaitingView>,
 }
 
 /// What a change of the ports leads to.
@@ -305,6 +340,24 @@ fn view(ports: &Ports, devices: &Devices, came_to: &CameTo) -> PortsView {
                 .collect(),
             seconds_left: waiting.until.saturating_duration_since(Instant::now()).as_secs(),
         }),
+        moving: devices.move_progress().map(moving),
+    }
+}
+
+fn moving(progress: Progress) -> MoveView {
+    let place = |place: Announcement| PlaceView { host: place.host, port: place.port };
+    let waiting = progress.waiting.into_iter().map(|device| WaitingView {
+        id: device.id,
+        name: device.name,
+        last_seen: Time(device.last_seen),
+    });
+    MoveView {
+        from: progress.from.map(place),
+        to: place(progress.to),
+        since: Time(progress.since),
+        confirmed: progress.confirmed,
+        total: progress.total,
+        waiting: waiting.collect(),
     }
 }
 
@@ -347,7 +400,9 @@ impl From<PortsError> for ApiError {
             PortsError::NothingPending => Self::not_found(sentence(&error)),
             PortsError::WrongCode | PortsError::WrongWay => Self::forbidden(sentence(&error)),
             PortsError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error)),
-            PortsError::Store(_) | PortsError::Random(_) => Self::internal(error),
+            PortsError::Store(_) | PortsError::Devices(_) | PortsError::Random(_) => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
     Web, certificates, device_actions, devices, health, live, logs, nms, openapi, outgoing, ports,
-    setup, shell, sites, statistics, tickets, user,
+    security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The table.
@@ -72,6 +72,7 @@ fn table() -> Vec<Route> {
         get("/nms/shell", Public, No, shell::open),
         // For machines.
         get("/nms/api/v2.1/openapi.json", Public, No, openapi::serve),
+        get("/.well-known/security.txt", Public, No, security::text),
         get("/healthz", Public, No, health::healthz),
         get("/metrics", ReadOnly, No, health::metrics),
     ]
@@ -98,6 +99,8 @@ fn front_door() -> Vec<Route> {
         post("/nms/api/v2.1/nms/certificate/own/check", Admin, No, certificates::check_own),
         put("/nms/api/v2.1/nms/certificate/own-files", Admin, Yes, certificates::use_own_files),
         put("/nms/api/v2.1/nms/refresh-certificate", Admin, Yes, certificates::refresh),
+        get("/nms/api/v2.1/nms/security", Admin, No, security::read),
+        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change),
         get("/nms/api/v2.1/nms/outbound", Admin, No, outgoing::read),
         put("/nms/api/v2.1/nms/outbound", Admin, Yes, outgoing::change),
     ]

@@ -9,7 +9,7 @@ use aerie::config::Config;
 use aerie::devices::connection_key::ConnectionKeys;
 use aerie::devices::events::Events;
 use aerie::devices::{Devices, Ground, Tuning};
-use aerie::edge::{Accepting, Certificates, Foundation, Opening, Ports};
+use aerie::edge::{Accepting, Certificates, Foundation, Opening, Ports, Security};
 use aerie::outbound::Outbound;
 use aerie::seal::Seal;
 use aerie::store::Store;
@@ -128,6 +128,7 @@ impl Appliance {
         let router = router(Rooms {
             accounts,
             ports: ports(&store).await,
+            security: Security::load(&store).await.expect("settings"),
             certificates,
             outbound,
             devices: devices.clone(),
@@ -262,6 +263,7 @@ pub(crate) fn device(number: u8, site: Option<Uuid>) -> (Uuid, DeviceRecord) {
         authorized_at: NOW.as_millisecond(),
         authorized_by: None,
         refresh_until: None,
+        came_by: None,
     };
     (Uuid::from_u128(u128::from(number)), record)
 }

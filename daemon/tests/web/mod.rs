@@ -5,6 +5,7 @@ mod fixture;
 mod accounts;
 mod devices;
 mod gui;
+mod headers;
 mod refusals;
 mod sites;
 mod sockets;

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/.well-known/security.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom to tell of a weakness (RFC 9116). */
+        get: operations["getWellKnownSecurityTxt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -605,6 +622,24 @@ export interface paths {
         get?: never;
         /** Asks the CA for a new certificate now. */
         put: operations["putNmsRefreshCertificate"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/security": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the owner says about security to the outside. */
+        get: operations["getNmsSecurity"];
+        /** Changes it. */
+        put: operations["putNmsSecurity"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1529,6 +1564,18 @@ export interface components {
             /** @description The user name or the e-mail address. */
             username: string;
         };
+        /** @description How far the devices' move to a new address has come. */
+        MoveView: {
+            /** @description Devices that have come by the new address. */
+            confirmed: number;
+            from?: components["schemas"]["PlaceView"] | null;
+            since: components["schemas"]["Time"];
+            to: components["schemas"]["PlaceView"];
+            /** @description All authorised devices. */
+            total: number;
+            /** @description The others; the first hundred. */
+            waiting: components["schemas"]["WaitingView"][];
+        };
         /** @description What was found for one name. */
         NameCheckView: {
             check: components["schemas"]["AcmeCheck"];
@@ -1652,6 +1699,12 @@ export interface components {
             secondsLeft: number;
             wanted: components["schemas"]["PortsBody"];
         };
+        /** @description Where devices find the appliance. */
+        PlaceView: {
+            host: string;
+            /** Format: int32 */
+            port: number;
+        };
         /** @description Whether plain HTTP is listened on. */
         Port80View: {
             open: boolean;
@@ -1697,6 +1750,7 @@ export interface components {
             applied: components["schemas"]["PortsBody"];
             bootFile: components["schemas"]["BootPorts"];
             listeners: components["schemas"]["ListenerView"][];
+            move?: components["schemas"]["MoveView"] | null;
             pending?: components["schemas"]["PendingPorts"] | null;
             /** @description `bootFile` until the ports are changed here, then `settings`. */
             source: string;
@@ -1714,6 +1768,20 @@ export interface components {
             uploadBurstSize: number | null;
             /** Format: int64 */
             uploadSpeed: number | null;
+        };
+        /** @description A change of it. */
+        SecurityBody: {
+            /** @description `mailto:…` or `https:…`; null takes it away. */
+            contact?: string | null;
+            hstsIncludeSubDomains?: boolean;
+        };
+        /** @description What the owner says about security to the outside. */
+        SecurityView: {
+            /** @description Whom to tell of a weakness, in `/.well-known/security.txt`. */
+            contact?: string | null;
+            contactExpires?: components["schemas"]["Time"] | null;
+            /** @description Whether browsers keep to HTTPS for all names below the appliance's too. */
+            hstsIncludeSubDomains: boolean;
         };
         /** @description The appliance is set up. */
         SetupAnswer: {
@@ -2066,6 +2134,13 @@ export interface components {
             /** @description The release. */
             version: string;
         };
+        /** @description A device that has not come by the new address. */
+        WaitingView: {
+            /** Format: uuid */
+            id: string;
+            lastSeen: components["schemas"]["Time"];
+            name: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -2075,6 +2150,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getWellKnownSecurityTxt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The contact */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getHealthz: {
         parameters: {
             query?: never;
@@ -3927,6 +4031,95 @@ export interface operations {
             };
             /** @description The certificate does not come from a CA */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsSecurity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsSecurity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecurityBody"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

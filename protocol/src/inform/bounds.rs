@@ -2,10 +2,11 @@
 
 use super::wire::{Fields, Value};
 use super::{
-    FromAppliance, FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES,
+    Address, FromAppliance, FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES,
     MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES, MessageError, Refusal, Reply, Request,
     Status, from_appliance, from_device, request,
 };
+use crate::address;
 
 const MAC_BYTES: usize = 6;
 const UUID_BYTES: usize = 16;
@@ -86,6 +87,7 @@ pub(super) fn check_from_appliance(
         }
         Body::Request(request) => check_request(request),
         Body::Refusal(refusal) => check_refusal(refusal),
+        Body::Address(address) => check_address("address", address),
         Body::Waiting(_)
         | Body::Forget(_)
         | Body::KeepAlive(_)
@@ -116,7 +118,16 @@ fn check_hello(hello: &Hello) -> Result<(), MessageError> {
     ] {
         text(field, value, MAX_NAME_BYTES)?;
     }
-    addresses("hello.addresses", &hello.addresses)
+    addresses("hello.addresses", &hello.addresses)?;
+    hello.dialled.as_ref().map_or(Ok(()), |dialled| check_address("hello.dialled", dialled))
+}
+
+/// As strict as for the host and port of a device key.
+fn check_address(field: &'static str, address: &Address) -> Result<(), MessageError> {
+    match address::Address::try_from(address) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(MessageError::NoAddress { field }),
+    }
 }
 
 fn check_status(status: &Status) -> Result<(), MessageError> {

@@ -85,6 +85,12 @@ pub enum MessageError {
         /// How many bytes it has to have.
         expected: usize,
     },
+    /// A host and a port that nobody can dial.
+    #[error("the field {field} is no address that can be dialled: the peer is faulty, update it")]
+    NoAddress {
+        /// The field.
+        field: &'static str,
+    },
 }
 
 /// Decodes what a device sent.

@@ -15,14 +15,14 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::opening::{Bound, Kept, Opening};
 use super::{
     Command, Listening, Picture, PortSettings, PortsError, Shown, Standing, Waiting, Wanted,
 };
-use crate::devices::Devices;
+use crate::devices::{Announcement, Devices};
 use crate::edge::door::{Door, Port};
 use crate::edge::serve::{Purpose, TlsPort};
 use crate::edge::{Behind, EdgeError, Proxies, listen};
@@ -31,6 +31,8 @@ use crate::store::Store;
 
 /// How long a change waits for whoever made it.
 const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
+/// Before a write that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Why plain HTTP is closed though it is wanted.
 const OWN_CERTIFICATE: &str = "closed, since the appliance has a certificate of your own";
 
@@ -71,6 +73,15 @@ struct Open {
     stop: CancellationToken,
     port: Option<Arc<TlsPort>>,
     serving: bool,
+}
+
+/// What the keeper is woken by.
+enum Turn {
+    Asked(Command),
+    NotConfirmed,
+    LoopEnded(Option<SocketAddr>),
+    PlainChanged,
+    EverybodyMoved,
 }
 
 /// What a listener is to be, by what is wanted now.
@@ -122,22 +133,49 @@ impl Keeper {
 
     /// Does what is asked until the daemon stops. Ends earlier only if an accept loop did.
     pub(in crate::edge) async fn keep(mut self) {
+        if !self.kept.old.is_empty() {
+            // The power may have gone between the change and its announcement.
+            self.announce().await;
+        }
         let stop = self.stop.clone();
         loop {
-            let deadline = self.pending.as_ref().map(|pending| pending.until);
-            tokio::select! {
+            let turn = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(command) = self.commands.recv() => self.obey(command).await,
-                () = reached(deadline) => {
+                turn = self.next() => turn,
+            };
+            match turn {
+                Turn::Asked(command) => self.obey(command).await,
+                Turn::NotConfirmed => {
                     tracing::warn!("a change of the ports was not confirmed in time: undone");
                     self.undo();
                 }
-                Some(ended) = self.loops.join_next() => if !self.was_closed(ended.ok()) { return },
-                () = changed(&mut self.plain_closed) => self.show(),
+                Turn::PlainChanged => self.show(),
+                Turn::EverybodyMoved => self.everybody_moved().await,
+                Turn::LoopEnded(ended) if self.was_closed(ended) => {}
+                Turn::LoopEnded(_) => return,
             }
         }
         self.loops.join_all().await;
         self.door.finish().await;
+    }
+
+    /// What is to be done next.
+    async fn next(&mut self) -> Turn {
+        let deadline = self.pending.as_ref().map(|pending| pending.until);
+        tokio::select! {
+            Some(command) = self.commands.recv() => Turn::Asked(command),
+            () = reached(deadline) => Turn::NotConfirmed,
+            Some(ended) = self.loops.join_next() => Turn::LoopEnded(ended.ok()),
+            () = changed(&mut self.plain_closed) => Turn::PlainChanged,
+            _ = self.devices.everyone_moved() => Turn::EverybodyMoved,
+        }
+    }
+
+    async fn everybody_moved(&mut self) {
+        if let Err(error) = self.close_old().await {
+            tracing::error!(%error, "an old port stays open");
+            sleep(PAUSE).await;
+        }
     }
 
     /// Whether an accept loop ended because its listener was closed.
@@ -177,7 +215,7 @@ impl Keeper {
         }
         let Wanted { public_host, settings } = wanted;
         settings.check()?;
-        if let Some(host) = &public_host {
+        for host in public_host.iter().chain(&settings.inform_host) {
             self.devices.keys().check_host(host).map_err(PortsError::Host)?;
         }
         let (settings, bound) = self.bind(settings)?;
@@ -285,8 +323,23 @@ impl Keeper {
         }
         self.kept = after;
         self.changed = true;
+        if moves {
+            // Before the device key shows the new place: the announcement tells both.
+            self.announce().await;
+        }
         self.show();
         Ok(())
+    }
+
+    /// Tells devices where they find the appliance from now on.
+    async fn announce(&self) {
+        let settings = &self.kept.settings;
+        let host = settings.inform_host.clone().or_else(|| self.devices.keys().host());
+        let Some(host) = host else { return };
+        let announcement = Announcement { host, port: settings.door_port() };
+        if let Err(error) = self.devices.announce(announcement).await {
+            tracing::error!(%error, "devices are not told the new address before the next start");
+        }
     }
 
     fn undo(&mut self) {
@@ -299,7 +352,7 @@ impl Keeper {
         kept.save(&self.store).await?;
         self.kept = kept;
         self.show();
-        Ok(())
+        self.devices.withdraw().await.map_err(PortsError::Devices)
     }
 
     /// Lets the listeners follow, and tells what they have become.
@@ -313,8 +366,11 @@ impl Keeper {
         let settings = self.kept.settings.clone();
         self.proxies.follow(&settings);
         self.door.redirect_to(settings.gui_port());
-        let untrusted = self.devices.keys().untrusted();
-        self.devices.keys().serve_at(settings.door_port(), untrusted);
+        let keys = self.devices.keys();
+        keys.serve_at(settings.doors().first().map_or(443, SocketAddr::port), keys.untrusted());
+        if let Err(error) = keys.set_public(settings.inform_host.clone(), settings.inform_port) {
+            tracing::error!(%error, "the device key keeps its old address");
+        }
         self.reopen_plain(&settings);
         for index in 0..self.open.len() {
             self.follow_one(index);

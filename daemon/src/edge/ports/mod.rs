@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::listen::{Addresses, ListenError};
+use crate::devices::DevicesError;
 use crate::devices::connection_key::KeysError;
 use crate::seal::{SealError, Secret};
 use crate::store::StoreError;
@@ -45,6 +46,9 @@ pub enum PortsError {
     /// The store.
     #[error("the ports could not be read or stored; nothing was changed")]
     Store(#[from] StoreError),
+    /// The announcement.
+    #[error("what is announced to devices could not be stored")]
+    Devices(#[source] DevicesError),
     /// The host name.
     #[error("the host cannot stand in a device key")]
     Host(#[source] KeysError),

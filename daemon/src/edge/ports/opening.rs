@@ -172,7 +172,6 @@ impl Shelf {
             let others: Vec<&TcpListener> = bound.iter().map(|open| &*open.listener).collect();
             listen::open(address, listening.name(), &others)?
         };
-        crate::systemd::keep(real, &listener);
         bound.push(Bound { listening, address: real, listener: Arc::new(listener) });
         Ok(real)
     }
