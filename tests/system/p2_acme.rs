@@ -237,3 +237,15 @@ async fn p2_an_authority_is_asked_only_where_an_admin_allows_it() {
     let checks = owner.client.post("/nms/certificate/acme/check", json!({"names": ["localhost"]}));
     assert_eq!(checks.await.expect(200).json()["checks"][0]["ok"], false);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_the_set_up_asks_for_a_certificate_where_that_is_possible() {
+    let appliance = Appliance::start().await;
+    let mut request = aerie_tests::setup_request(&appliance.setup_code());
+    request["useLetsEncrypt"] = json!(true);
+    // localhost is no name that anybody could certify.
+    let answer = appliance.client().post("/nms/setup", request).await.expect(200);
+    assert_eq!(answer.json()["isLetsEncryptError"], true);
+    let owner = appliance.log_in().await;
+    assert_eq!(owner.client.get("/nms/certificate").await.json()["mode"], "selfSigned");
+}

@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{JsonBody, Source};
 use super::user::token_header;
-use crate::accounts::{Accounts, NewAccount};
+use crate::accounts::{Account, Accounts, NewAccount};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
+use crate::edge::{AcmeSettings, Certificates, Challenge, Mode};
 
 /// How far the set-up is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,7 +40,7 @@ pub(super) struct SetupRequest {
     setup_code: String,
     /// The name or address under which devices reach the appliance.
     hostname: String,
-    /// A certificate from Let's Encrypt is wanted.
+    /// A certificate from Let's Encrypt is wanted for the host name, and its terms are agreed to.
     #[serde(default)]
     use_lets_encrypt: bool,
     /// Taken for compatibility: the licence, Apache 2.0, asks for no confirmation.
@@ -72,7 +73,8 @@ struct NewUser {
 pub(super) struct SetupAnswer {
     /// The device key: paste it into a device, and the device connects.
     connection_string: String,
-    /// Let's Encrypt was wanted and there is no certificate from it; the appliance made its own.
+    /// Let's Encrypt was wanted and cannot be asked: the host is no public DNS name, or the owner
+    /// brought a certificate. Whether it then gives one, tells the certificate's state.
     is_lets_encrypt_error: bool,
 }
 
@@ -109,6 +111,7 @@ type Answered = ([(HeaderName, HeaderValue); 1], Json<SetupAnswer>);
 pub(super) async fn set_up(
     State(accounts): State<Accounts>,
     State(devices): State<Devices>,
+    State(certificates): State<Certificates>,
     Source(client): Source,
     JsonBody(wanted): JsonBody<SetupRequest>,
 ) -> Result<Answered, ApiError> {
@@ -128,13 +131,30 @@ pub(super) async fn set_up(
     let message = format!("The appliance was set up by {}.", account.username);
     let event = Event::quiet(Level::Info, "uisp-general", message).by(account.id).at_once();
     devices.events().record(event);
-    devices.keys().set_host(host).await.map_err(ApiError::internal)?;
+    devices.keys().set_host(host.clone()).await.map_err(ApiError::internal)?;
     let key = devices.keys().device_key().map_err(ApiError::internal)?;
-    let answer = SetupAnswer {
-        connection_string: key.to_string(),
-        is_lets_encrypt_error: wanted.use_lets_encrypt,
-    };
+    let asked = !wanted.use_lets_encrypt || ask_lets_encrypt(&certificates, host, &account).await;
+    let answer = SetupAnswer { connection_string: key.to_string(), is_lets_encrypt_error: !asked };
     Ok((token_header(&token)?, Json(answer)))
+}
+
+/// `false` where it cannot be asked. The set-up is done all the same.
+async fn ask_lets_encrypt(certificates: &Certificates, host: String, account: &Account) -> bool {
+    if certificates.status().await.mode != Mode::SelfSigned {
+        return false;
+    }
+    let settings = AcmeSettings {
+        names: vec![host],
+        email: Some(account.email.clone()),
+        directory: AcmeSettings::LETS_ENCRYPT.to_owned(),
+        challenge: Challenge::Http01,
+        extra_root: None,
+    };
+    let asked = certificates.use_acme(settings, account.id).await;
+    if let Err(error) = &asked {
+        tracing::warn!(%error, "Let's Encrypt was wanted at the set-up and is not asked");
+    }
+    asked.is_ok()
 }
 
 /// 409: somebody was faster.

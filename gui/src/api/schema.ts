@@ -1787,7 +1787,10 @@ export interface components {
         SetupAnswer: {
             /** @description The device key: paste it into a device, and the device connects. */
             connectionString: string;
-            /** @description Let's Encrypt was wanted and there is no certificate from it; the appliance made its own. */
+            /**
+             * @description Let's Encrypt was wanted and cannot be asked: the host is no public DNS name, or the owner
+             *     brought a certificate. Whether it then gives one, tells the certificate's state.
+             */
             isLetsEncryptError: boolean;
         };
         /** @description What makes the first account. */
@@ -1800,7 +1803,7 @@ export interface components {
             hostname: string;
             /** @description What stands in the file `setup-code` in the appliance's data, and in its log. */
             setupCode: string;
-            /** @description A certificate from Let's Encrypt is wanted. */
+            /** @description A certificate from Let's Encrypt is wanted for the host name, and its terms are agreed to. */
             useLetsEncrypt?: boolean;
             user: components["schemas"]["NewUser"];
         };

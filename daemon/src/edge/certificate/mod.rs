@@ -38,7 +38,7 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::outbound::{Outbound, OutboundError};
 use crate::seal::Seal;
-use crate::store::{Store, StoreError, Writer, tables};
+use crate::store::{Reader, Store, StoreError, Writer, tables};
 
 pub use self::acme::{AcmeSettings, AcmeStatus, Challenge, Check, Failure};
 pub use self::describe::CertificateInfo;
@@ -139,6 +139,14 @@ impl State {
             port_80_closed: mode == Mode::Own,
         }
     }
+}
+
+/// Whether the owner brings the certificate, before there is a handle to ask. `named`: the boot file
+/// names one.
+pub(super) fn brings_own(reader: &Reader, named: bool) -> Result<bool, StoreError> {
+    let wanted: Option<String> = reader.get(tables::SETTINGS, SETTING)?;
+    let wanted = wanted.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(wanted.map_or(named, |wanted| matches!(wanted, Wanted::Upload | Wanted::Files(_))))
 }
 
 impl Certificates {

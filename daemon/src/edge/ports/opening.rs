@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{COMMANDS, Command, Listening, Picture, PortSettings, Ports, PortsError};
 use crate::config::Config;
-use crate::edge::listen;
+use crate::edge::{certificate, listen};
 use crate::store::{Store, tables};
 
 /// The setting that holds the ports, once they have been changed.
@@ -64,9 +64,14 @@ impl Opening {
         inherited: Vec<std::net::TcpListener>,
     ) -> Result<(Self, Ports), PortsError> {
         let boot_file = PortSettings::of_boot_file(config);
-        let stored = store.read(|reader| reader.get(tables::SETTINGS, SETTING)).await?;
+        let named = config.certificate.chain.is_some();
+        let read = store.read(move |reader| {
+            let plain_closed = certificate::brings_own(reader, named)?;
+            Ok((reader.get(tables::SETTINGS, SETTING)?, plain_closed))
+        });
+        let (stored, plain_closed) = read.await?;
         let stored: Option<Kept> = stored.and_then(|text: String| serde_json::from_str(&text).ok());
-        let mut shelf = Shelf::of(inherited);
+        let mut shelf = Shelf::of(inherited, plain_closed);
         let changed = stored.is_some();
         let boot = Kept { settings: boot_file.clone(), ..Kept::default() };
         let (kept, bound) = match stored {
@@ -99,10 +104,14 @@ impl Opening {
 }
 
 /// Listeners that are open already.
-struct Shelf(Vec<(SocketAddr, TcpListener)>);
+struct Shelf {
+    open: Vec<(SocketAddr, TcpListener)>,
+    /// Plain HTTP is not opened, not even until the certificate has been read.
+    plain_closed: bool,
+}
 
 impl Shelf {
-    fn of(inherited: Vec<std::net::TcpListener>) -> Self {
+    fn of(inherited: Vec<std::net::TcpListener>, plain_closed: bool) -> Self {
         let adopted = inherited.into_iter().filter_map(|kept| match listen::adopt(kept) {
             Ok(adopted) => Some(adopted),
             Err(error) => {
@@ -110,7 +119,7 @@ impl Shelf {
                 None
             }
         });
-        Self(adopted.collect())
+        Self { open: adopted.collect(), plain_closed }
     }
 
     /// Opens everything, or nothing.
@@ -138,6 +147,13 @@ impl Shelf {
                 let open = bound.iter().find(|open| open.address == *address);
                 let real = match open {
                     Some(open) if address.port() != 0 => open.address,
+                    // A port of the kernel's choice has to be chosen to be named.
+                    _ if self.plain_closed
+                        && listening == Listening::Http
+                        && address.port() != 0 =>
+                    {
+                        *address
+                    }
                     _ => match self.one(*address, listening, &mut bound) {
                         Ok(real) => real,
                         Err(PortsError::Listen(error)) if listen::is_absent_family(&error) => {
@@ -165,9 +181,9 @@ impl Shelf {
         listening: Listening,
         bound: &mut Vec<Bound>,
     ) -> Result<SocketAddr, PortsError> {
-        let kept = self.0.iter().position(|(kept, _)| *kept == address);
+        let kept = self.open.iter().position(|(kept, _)| *kept == address);
         let (real, listener) = if let Some(index) = kept {
-            self.0.swap_remove(index)
+            self.open.swap_remove(index)
         } else {
             let others: Vec<&TcpListener> = bound.iter().map(|open| &*open.listener).collect();
             listen::open(address, listening.name(), &others)?
@@ -178,7 +194,7 @@ impl Shelf {
 
     /// What is left was opened for settings that hold no more.
     fn clear(self) {
-        for (address, listener) in self.0 {
+        for (address, listener) in self.open {
             crate::systemd::forget(address);
             drop(listener);
         }
