@@ -153,6 +153,13 @@ impl Client {
         TlsConnector::from(Arc::new(accept_any_certificate())).connect(name, tcp).await
     }
 
+    /// The certificate that is shown (DER), and how long its chain is.
+    pub async fn shown_certificate(&self) -> (Vec<u8>, usize) {
+        let tls = self.connect().await.expect("a TLS connection");
+        let chain = tls.get_ref().1.peer_certificates().expect("a certificate");
+        (chain[0].to_vec(), chain.len())
+    }
+
     /// GET `/healthz`: the status, or nothing while nobody listens.
     pub async fn health(&self) -> Option<u16> {
         let tls = self.connect().await.ok()?;

@@ -16,6 +16,8 @@ mod p1_bad_input;
 mod p1_http2_abuse;
 mod p1_ports;
 mod p1_tls;
+mod p2_acme;
+mod p3_own_certificate;
 mod p4_policy;
 mod p4_sslyze;
 mod p4_testssl;

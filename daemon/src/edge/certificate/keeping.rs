@@ -22,6 +22,8 @@ use crate::seal::random;
 const LOOK: Duration = Duration::from_secs(30);
 /// And at most.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often watched files are looked at.
+const FILE_LOOK: Duration = Duration::from_secs(5);
 /// Time for one attempt, all names together.
 const ATTEMPT_TIME: Duration = Duration::from_mins(20);
 /// What these events are about, in the published API's words.
@@ -225,8 +227,10 @@ impl Certificates {
 
     async fn next_look(&self) -> Duration {
         let state = self.shared.state.lock().await;
-        if state.mode() != Mode::Acme {
-            return LOOK;
+        match state.wanted {
+            Wanted::Files(_) => return FILE_LOOK,
+            Wanted::SelfSigned | Wanted::Upload => return LOOK,
+            Wanted::Acme(_) => {}
         }
         state.status.due_in(self.shared.ground.clock.now()).clamp(PAUSE, LOOK)
     }

@@ -180,7 +180,7 @@ fn own_mode(certificates: &Certificates) -> (Mode, bool, bool) {
 }
 
 #[tokio::test]
-async fn an_own_certificate_is_shown_at_once_told_to_the_house_and_kept_over_a_restart() {
+async fn p3_an_own_certificate_is_shown_at_once_told_to_the_house_and_kept_over_a_restart() {
     let appliance = Appliance::new();
     let certificates = appliance.certificates(NOW, Some("box.example")).await;
     let first = certificates.shown();
@@ -206,7 +206,7 @@ async fn an_own_certificate_is_shown_at_once_told_to_the_house_and_kept_over_a_r
 }
 
 #[tokio::test]
-async fn a_chain_out_of_order_and_with_its_root_is_put_right_and_said() {
+async fn p3_a_chain_out_of_order_and_with_its_root_is_put_right_and_said() {
     let appliance = Appliance::new();
     let certificates = appliance.certificates(NOW, Some("box.example")).await;
     let (authority, stranger) = (Authority::new(), Authority::new());
@@ -228,7 +228,7 @@ async fn a_chain_out_of_order_and_with_its_root_is_put_right_and_said() {
 }
 
 #[tokio::test]
-async fn what_no_browser_would_take_is_refused_with_the_reason_and_changes_nothing() {
+async fn p3_what_no_browser_would_take_is_refused_with_the_reason_and_changes_nothing() {
     let appliance = Appliance::new();
     let certificates = appliance.certificates(NOW, None).await;
     let authority = Authority::new();
@@ -275,7 +275,7 @@ async fn what_no_browser_would_take_is_refused_with_the_reason_and_changes_nothi
 }
 
 #[tokio::test]
-async fn files_are_read_again_when_they_change_and_a_bad_one_changes_nothing() {
+async fn p3_files_are_read_again_when_they_change_and_a_bad_one_changes_nothing() {
     let appliance = Appliance::new();
     let authority = Authority::new();
     let at = |name: &str| appliance.data.path().join(name);
@@ -318,7 +318,7 @@ async fn files_are_read_again_when_they_change_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_owner_is_warned_30_14_7_and_1_days_before_the_end_each_once() {
+async fn p3_the_owner_is_warned_30_14_7_and_1_days_before_the_end_each_once() {
     let appliance = Appliance::new();
     let (certificates, hand) = appliance.start(NOW, Some("box.example"), None).await;
     certificates.use_own(&Authority::new().own(), Uuid::nil()).await.unwrap();

@@ -11,6 +11,8 @@ use crate::outbound::OutboundError;
 
 /// Characters of a CA's own words that are kept.
 const DETAIL: usize = 500;
+/// What CAs say that cannot look a name up and call that a problem of the connection.
+const NOT_FOUND: [&str; 4] = ["could not resolve", "no such host", "NXDOMAIN", "SERVFAIL"];
 /// What to do where nothing can be done.
 const WAIT: &str = "Nothing: the appliance tries again by itself at the time shown.";
 
@@ -106,6 +108,7 @@ impl Failure {
         let who = name.unwrap_or("a name");
         let (check, what, todo) = match kind {
             "dns" => dns(who),
+            "connection" if NOT_FOUND.iter().any(|words| detail.contains(words)) => dns(who),
             "connection" | "tls" | "unauthorized" | "incorrectResponse" if name.is_some() => {
                 asked(kind, who, challenge)
             }
