@@ -5,7 +5,6 @@ use aerie_tests::{run_tool, tool};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for PUT /nms/certificate/own"]
 async fn p4_sslyze_finds_both_ports_compliant_with_mozillas_intermediate_profile() {
     let scanned = Scanned::vouched_for().await;
     for address in [scanned.appliance.https(), scanned.appliance.inform()] {

@@ -32,7 +32,7 @@ async fn graded_a_plus(scanned: &Scanned, name: &str, address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "waits for PUT /nms/certificate/own"]
+#[ignore = "takes more than a minute: tests/setup/test.sh runs it beside the others"]
 async fn p4_testssl_grades_both_ports_a_plus_and_their_chain_ok() {
     let scanned = Scanned::vouched_for().await;
     let (https, inform) = (scanned.appliance.https(), scanned.appliance.inform());
