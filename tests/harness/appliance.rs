@@ -4,6 +4,8 @@ use crate::authority::Issued;
 use crate::client::Client;
 use crate::process::{Process, binary};
 use crate::{PATIENCE, until};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -190,6 +192,15 @@ impl Appliance {
         let client = self.client().with_token(&token);
         let key = client.get("/nms/connection").await.expect(200).json();
         Owner { client, key: key.as_str().expect("a string").to_owned() }
+    }
+
+    /// Waits until it shows a certificate of its own for `name`; that one, in PEM.
+    pub async fn shows_certificate_for(&self, name: &str) -> String {
+        until(&format!("the certificate is for {name}"), async || {
+            let body = STANDARD.encode(self.client().certificate_for(name).await?);
+            Some(format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"))
+        })
+        .await
     }
 
     /// Gives it a certificate of the owner's own.

@@ -5,10 +5,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -158,6 +159,20 @@ impl Client {
         let tls = self.connect().await.expect("a TLS connection");
         let chain = tls.get_ref().1.peer_certificates().expect("a certificate");
         (chain[0].to_vec(), chain.len())
+    }
+
+    /// The certificate that is shown, if whoever trusts it takes it for `name`.
+    pub async fn certificate_for(&self, name: &str) -> Option<CertificateDer<'static>> {
+        let stream = self.connect().await.ok()?;
+        let shown = stream.get_ref().1.peer_certificates()?.first()?.clone().into_owned();
+        let mut roots = RootCertStore::empty();
+        roots.add(shown.clone()).ok()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let name = ServerName::try_from(name).expect("a name");
+        let verifier = verifier.build().ok()?;
+        verifier.verify_server_cert(&shown, &[], &name, &[], UnixTime::now()).ok()?;
+        Some(shown)
     }
 
     /// GET `/healthz`: the status, or nothing while nobody listens.

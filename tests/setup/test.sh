@@ -23,9 +23,18 @@ step() {
 cargo build "${locked[@]}" --workspace --bins || exit 1
 export AERIE_BINARIES=$PWD/target/debug
 
+# testssl.sh asks one question after the other for more than a minute, so its test runs beside all the others.
+cargo test "${locked[@]}" --workspace --no-run || exit 1
+cargo test "${locked[@]}" --workspace --test system -- --ignored p4_testssl > "$logs/testssl.log" 2>&1 &
+testssl=$!
+
 step rust cargo test "${locked[@]}" --workspace --no-fail-fast
 step gui npm --prefix gui run --silent test
 step browser npm --prefix tests/browser run --silent test
+
+echo "== testssl"
+wait "$testssl" || { worst=1; echo "== testssl ended with status $?" >&2; }
+cat "$logs/testssl.log"
 
 # cargo: "test result: ok. 3 passed; 0 failed"; vitest: "Tests  1 failed | 4 passed (5)"; Playwright: "  4 passed (9s)".
 count() { sed 's/\x1b\[[0-9;]*m//g' "$logs"/*.log \

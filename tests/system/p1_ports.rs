@@ -2,10 +2,11 @@
 
 use aerie_protocol::noise::StaticKey;
 use aerie_tests::{
-    Appliance, ApplianceOptions, Client, Listen, PRIVATE, PUBLIC, RawDevice, Stage, Wire, on_stage,
-    within,
+    Appliance, ApplianceOptions, Authority, Client, Listen, PATIENCE, PRIVATE, PUBLIC, RawDevice,
+    Stage, Wire, on_stage, within,
 };
 use hyper::{HeaderMap, Method};
+use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -136,4 +137,31 @@ fn p1_a_plain_port_that_nobody_wants_is_not_open() {
         })
         .await;
     });
+}
+
+#[test]
+fn p3_with_the_owners_own_certificate_port_80_is_not_open_at_all() {
+    on_stage(
+        "p1_ports::p3_with_the_owners_own_certificate_port_80_is_not_open_at_all",
+        async |stage| {
+            let listen =
+                Listen { http: everywhere(80), https: everywhere(443), inform: Vec::new() };
+            let appliance = appliance(listen).await;
+            let owner = appliance.set_up_as("aerie.example").await;
+            assert_eq!(open_ports(&stage, PUBLIC).await, [80, 443]);
+            let own = Authority::new().issue(&["aerie.example"], 90);
+            appliance.use_certificate(&owner, &own).await;
+            within(PATIENCE, "port 80 is closed", async || {
+                (open_ports(&stage, PUBLIC).await == [443]).then_some(())
+            })
+            .await;
+            owner.step_up().await;
+            let back = owner.client.put("/nms/certificate/self-signed", json!({})).await;
+            back.expect(200);
+            within(PATIENCE, "port 80 is open again", async || {
+                (open_ports(&stage, PUBLIC).await == [80, 443]).then_some(())
+            })
+            .await;
+        },
+    );
 }

@@ -19,9 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::opening::{Bound, Kept, Opening};
-use super::{
-    Command, Listening, Picture, PortSettings, PortsError, Shown, Standing, Waiting, Wanted,
-};
+use super::{Command, Listening, Picture, PortSettings, PortsError, Wanted};
 use crate::devices::{Announcement, Devices};
 use crate::edge::door::{Door, Port};
 use crate::edge::serve::{Purpose, TlsPort};
@@ -33,8 +31,6 @@ use crate::store::Store;
 const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
 /// Before a write that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Why plain HTTP is closed though it is wanted.
-const OWN_CERTIFICATE: &str = "closed, since the appliance has a certificate of your own";
 
 /// Owns the listeners.
 pub(in crate::edge) struct Keeper {
@@ -45,30 +41,30 @@ pub(in crate::edge) struct Keeper {
     proxies: Proxies,
     stop: CancellationToken,
     commands: mpsc::Receiver<Command>,
-    boot_file: PortSettings,
-    changed: bool,
+    pub(super) boot_file: PortSettings,
+    pub(super) changed: bool,
     /// What holds, and which old doors stay open for devices.
-    kept: Kept,
-    pending: Option<Pending>,
-    plain_closed: watch::Receiver<bool>,
-    open: Vec<Open>,
+    pub(super) kept: Kept,
+    pub(super) pending: Option<Pending>,
+    pub(super) plain_closed: watch::Receiver<bool>,
+    pub(super) open: Vec<Open>,
     loops: JoinSet<SocketAddr>,
     picture: watch::Sender<Arc<Picture>>,
     told: watch::Sender<Vec<SocketAddr>>,
 }
 
 /// A change that waits to be confirmed.
-struct Pending {
-    wanted: PortSettings,
+pub(super) struct Pending {
+    pub(super) wanted: PortSettings,
     public_host: Option<String>,
     code: Secret<String>,
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 /// A listener that serves, or is about to.
-struct Open {
-    listening: Listening,
-    address: SocketAddr,
+pub(super) struct Open {
+    pub(super) listening: Listening,
+    pub(super) address: SocketAddr,
     listener: Arc<TcpListener>,
     stop: CancellationToken,
     port: Option<Arc<TlsPort>>,
@@ -455,48 +451,6 @@ impl Keeper {
         }
         part.devices |= self.kept.old.contains(&address);
         part
-    }
-
-    fn pictured(&self) -> Picture {
-        let applied = &self.kept.settings;
-        let wanted = self.pending.as_ref().map(|pending| &pending.wanted);
-        let names = |settings: &PortSettings, address| {
-            [&settings.http, &settings.https, &settings.inform]
-                .iter()
-                .any(|list| list.contains(&address))
-        };
-        let mut listeners: Vec<Shown> = Vec::new();
-        for open in &self.open {
-            let now = names(applied, open.address);
-            let then = wanted.is_none_or(|wanted| names(wanted, open.address));
-            let standing = match (now, then) {
-                (true, true) => Standing::Open,
-                (false, true) if wanted.is_some() => Standing::New,
-                _ => Standing::Leaving,
-            };
-            let listening = open.listening;
-            listeners.push(Shown { listening, address: open.address, standing });
-        }
-        if *self.plain_closed.borrow() {
-            listeners.extend(applied.http.iter().map(|address| Shown {
-                listening: Listening::Http,
-                address: *address,
-                standing: Standing::Closed(OWN_CERTIFICATE),
-            }));
-        }
-        listeners.sort_by_key(|shown| (shown.listening, shown.address));
-        let waiting = self.pending.as_ref().map(|pending| Waiting {
-            wanted: pending.wanted.clone(),
-            confirm_at: pending.wanted.https.clone(),
-            until: pending.until,
-        });
-        Picture {
-            applied: applied.clone(),
-            boot_file: self.boot_file.clone(),
-            changed: self.changed,
-            listeners,
-            waiting,
-        }
     }
 }
 

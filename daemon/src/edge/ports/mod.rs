@@ -9,6 +9,7 @@
 
 mod keeper;
 mod opening;
+mod picture;
 mod settings;
 
 use std::net::SocketAddr;
