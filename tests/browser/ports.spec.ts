@@ -63,7 +63,7 @@ test("what cannot be is told next to the field, before anything is sent", async 
   await page.getByLabel("HTTPS: GUI and API, address 1", { exact: true }).fill("localhost:443");
   await section.getByRole("button", { name: "Save" }).click();
   await expect(section.getByText("Type an address and a port, such as 0.0.0.0:443 or [::]:443.")).toBeVisible();
-  await section.getByRole("button", { name: "On a port of their own" }).click();
+  await section.getByRole("button", { name: "Own port" }).click();
   await expect(section.getByText("Type an address and port, or remove the line.")).toBeVisible();
   await inspect(page, info, "ports-wrong");
   await fits(page);
@@ -155,5 +155,5 @@ test("p5 a change of the ports is confirmed through the new address", async ({ p
   await expect(there.getByText("Nothing to confirm here")).toBeVisible();
   await there.goto(`https://localhost:${port}/nms/settings/ports/confirm#confirm=${"A".repeat(43)}`);
   await there.reload();
-  await expect(there.getByText(/Too late to confirm|Nothing to confirm here/)).toBeVisible();
+  await expect(there.getByText("Too late to confirm")).toBeVisible();
 });

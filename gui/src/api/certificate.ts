@@ -1,5 +1,4 @@
-// The certificate of the appliance, and what it tells the world about security. The shapes stand here until the
-// appliance describes these calls itself.
+// The certificate of the appliance. The shapes stand here until the appliance describes these calls itself.
 import type { Client } from 'openapi-fetch';
 import { api, ask } from './client';
 import { asApiError } from './error';
@@ -88,11 +87,6 @@ export interface OwnCheck {
   notes: string[];
 }
 
-export interface SecurityView {
-  contact: string | null;
-  hstsIncludeSubDomains: boolean;
-}
-
 interface Answers<Data> {
   responses: { 200: { headers: Record<string, unknown>; content: { 'application/json': Data } } };
 }
@@ -108,7 +102,6 @@ interface Paths {
   '/nms/api/v2.1/nms/certificate/own': { put: Takes<OwnRequest, CertificateView> };
   '/nms/api/v2.1/nms/certificate/own/check': { post: Takes<OwnRequest, OwnCheck> };
   '/nms/api/v2.1/nms/certificate/own-files': { put: Takes<{ chainFile: string; keyFile: string }, CertificateView> };
-  '/nms/api/v2.1/nms/security': { get: Answers<SecurityView>; put: Takes<SecurityView, SecurityView> };
 }
 const front = api as unknown as Client<Paths>;
 
@@ -148,8 +141,3 @@ export const checkOwn = (body: OwnRequest): Promise<OwnCheck> =>
 
 export const useOwnFiles = (body: { chainFile: string; keyFile: string }): Promise<CertificateView> =>
   ask(front.PUT('/nms/api/v2.1/nms/certificate/own-files', { body }));
-
-export const readSecurity = (): Promise<SecurityView | null> => orMissing(ask(front.GET('/nms/api/v2.1/nms/security')));
-
-export const changeSecurity = (body: SecurityView): Promise<SecurityView> =>
-  ask(front.PUT('/nms/api/v2.1/nms/security', { body }));

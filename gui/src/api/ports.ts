@@ -6,15 +6,7 @@ export type PortSettings = Required<components['schemas']['PortsBody']>;
 export type Listener = components['schemas']['ListenerView'];
 
 /** Devices that are learning a new address. */
-export interface Move {
-  from: { host: string; port: number };
-  to: { host: string; port: number };
-  since: string;
-  confirmed: number;
-  total: number;
-  /** The first hundred. */
-  waiting: { id: string; name: string; lastSeen: string | null }[];
-}
+export type Move = components['schemas']['MoveView'];
 
 export interface Pending {
   wanted: PortSettings;
@@ -30,13 +22,11 @@ export interface PortsView {
   move: Move | null;
 }
 
-type Answer = components['schemas']['PortsView'] & { move?: Move | null };
-
 function settings(body: components['schemas']['PortsBody']): PortSettings {
   return { inform: [], publicHost: null, publicPort: null, informHost: null, informPort: null, trustedProxies: [], ...body };
 }
 
-function view({ applied, source, listeners, pending, move }: Answer): PortsView {
+function view({ applied, source, listeners, pending, move }: components['schemas']['PortsView']): PortsView {
   return {
     applied: settings(applied),
     source,

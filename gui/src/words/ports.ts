@@ -38,6 +38,7 @@ export const words = {
   untrusted: 'Browsers warn about it, and device keys tell devices to accept it.',
   trusted: 'Browsers and devices accept it without a warning.',
   validUntil: 'Valid until',
+  inDays: (days: number) => (days < 0 ? `${counted(-days, 'day', 'days')} ago` : days === 0 ? 'today' : `in ${counted(days, 'day', 'days')}`),
   renews: 'Renews by itself',
   renewsNot: 'It does not renew by itself.',
   nextAttempt: 'Next try',
@@ -61,9 +62,10 @@ export const words = {
   http: 'Plain HTTP',
   httpHint: 'Usually 0.0.0.0:80 and [::]:80. Without any, browsers that come by http:// find nothing.',
   inform: 'Devices',
+  informList: 'Addresses for devices',
   informChoice: 'Where devices connect',
-  informShared: 'On the HTTPS addresses',
-  informOwn: 'On a port of their own',
+  informShared: 'Shared with HTTPS',
+  informOwn: 'Own port',
   informSharedHint: 'Devices and people share the HTTPS addresses.',
   informOwnHint: 'The HTTPS addresses then let no device in, and these let nothing but devices in.',
   addressHint: 'Address and port: 0.0.0.0:443 for all IPv4 addresses, [::]:443 for all IPv6 addresses.',
@@ -78,6 +80,7 @@ export const words = {
   whatAtOnce: 'It holds as soon as it is saved.',
   whatDevices: (from: string, to: string) =>
     `Devices move from ${from} to ${to}. Each learns it through its connection; the old port stays open until all have.`,
+  httpsThen: (list: string) => `HTTPS then: ${list}.`,
   portsSaved: 'The new ports hold.',
   portsNotSaved: 'The ports were not changed.',
 
@@ -97,8 +100,8 @@ export const words = {
   hostWrong: 'Type a name such as net.example.org or an IP address, without https:// and without a port.',
   hostMissing: 'Devices need a name or an address to call.',
   portWrong: 'A port is a number between 1 and 65535.',
-  keyPoints: 'Device keys will point to',
-  guiAt: 'People will find the GUI at',
+  keyPoints: 'Device keys name',
+  guiAt: 'People go to',
   namesSaved: 'The public names are saved.',
   namesNotSaved: 'The public names were not saved.',
 
@@ -150,7 +153,8 @@ export const words = {
   moving: 'Devices move',
   movingBar: (confirmed: number, total: number) =>
     `${confirmed} of ${counted(total, 'device knows', 'devices know')} the new address`,
-  movingFromTo: (from: string, to: string) => `From ${from} to ${to}. The old port stays open until every device knows.`,
+  movingFromTo: (from: string | null, to: string) =>
+    `${from === null ? 'To' : `From ${from} to`} ${to}. The old port stays open until every device knows.`,
   movingWaiting: 'Not told yet',
   movingMore: (n: number) => `and ${n} more`,
   lastSeen: 'last seen',

@@ -1,12 +1,10 @@
 // What the page knows of the front door: ports, certificate, security. Each is read by itself, so that one that is
 // missing hides no other.
 import { asApiError } from '../../../api/error';
-import { readCertificate, readSecurity, type CertificateView, type SecurityView } from '../../../api/certificate';
+import { readCertificate, type CertificateView } from '../../../api/certificate';
 import { changePorts, confirmPorts, readPorts, revertPorts, type PortSettings, type PortsView } from '../../../api/ports';
+import { readSecurity, type SecurityView } from '../../../api/security';
 import { withStepUp } from '../../../api/step-up.svelte';
-
-/** `undefined` until it was read, `null` where the appliance does not have it. */
-type Maybe<T> = T | null | undefined;
 
 /** How a change that waited ended. */
 export type Ending =
@@ -29,9 +27,10 @@ const same = (a: readonly string[], b: readonly string[]): boolean => a.length =
 export class Front {
   ports = $state.raw<PortsView | null>(null);
   portsError = $state.raw<unknown>(null);
-  certificate = $state.raw<Maybe<CertificateView>>();
+  /** `undefined` until it was read, `null` where the appliance does not have it. */
+  certificate = $state.raw<CertificateView | null | undefined>();
   certificateError = $state.raw<unknown>(null);
-  security = $state.raw<Maybe<SecurityView>>();
+  security = $state.raw<SecurityView | null>(null);
   securityError = $state.raw<unknown>(null);
   change = $state.raw<Change | null>(null);
   ending = $state.raw<Ending | null>(null);
@@ -131,6 +130,7 @@ export class Front {
       // An address that has closed does not answer.
       if (this.change !== change || asApiError(error).status !== 0) return;
       this.change = null;
+      if (this.ports) this.ports = { ...this.ports, pending: null };
       this.ending = { kind: 'quiet', at: change.at };
     } finally {
       this.#reading = false;
