@@ -8,6 +8,7 @@ export const routes: readonly Route[] = [
   { pattern: '/sites', section: 'sites', load: () => import('./pages/sites/Sites.svelte') },
   { pattern: '/sites/:id', section: 'sites', load: () => import('./pages/sites/Site.svelte') },
   { pattern: '/logs', section: 'logs', load: () => import('./pages/logs/Logs.svelte') },
+  { pattern: '/settings/ports/confirm', bare: true, load: () => import('./pages/settings/ports/ConfirmPorts.svelte') },
   { pattern: '/settings/:topic?', section: 'settings', load: () => import('./pages/settings/Settings.svelte') },
   { pattern: '/login', bare: true, load: () => import('./pages/login/Login.svelte') },
   { pattern: '/setup', bare: true, load: () => import('./pages/setup/Setup.svelte') },

@@ -4,6 +4,7 @@ import LogOut from '@lucide/svelte/icons/log-out';
 import MapPinPlus from '@lucide/svelte/icons/map-pin-plus';
 import Moon from '@lucide/svelte/icons/moon';
 import Plus from '@lucide/svelte/icons/plus';
+import ShieldCheck from '@lucide/svelte/icons/shield-check';
 import Sun from '@lucide/svelte/icons/sun';
 import UserRound from '@lucide/svelte/icons/user-round';
 import { logOut } from '../api/account';
@@ -28,6 +29,13 @@ const go = (path: string, query?: Record<string, string>) => () => router.go(hre
 export function pages(): Choice[] {
   return [
     ...places.map((place) => ({ id: `page-${place.section}`, title: place.label, icon: place.icon, run: go(place.path) })),
+    {
+      id: 'page-ports',
+      title: words.portsAndCertificates,
+      icon: ShieldCheck,
+      also: ['https', 'tls', 'let’s encrypt', 'acme', 'proxy', 'hsts', 'inform'],
+      run: go('/settings/ports'),
+    },
     { id: 'page-account', title: words.myAccount, icon: UserRound, also: ['password', 'e-mail', 'profile'], run: go('/settings/account') },
   ];
 }

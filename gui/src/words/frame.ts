@@ -27,6 +27,7 @@ export const words = {
   help: 'Keyboard shortcuts',
   account: 'Account',
   myAccount: 'My account',
+  portsAndCertificates: 'Ports & certificates',
   theme: 'Theme',
   themeSystem: 'As the system',
   themeLight: 'Light',

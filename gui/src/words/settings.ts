@@ -2,6 +2,7 @@ export const words = {
   title: 'Settings',
   topics: 'Topics',
   appliance: 'Appliance',
+  ports: 'Ports & certificates',
   account: 'My account',
 
   reach: 'How devices reach it',

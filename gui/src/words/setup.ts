@@ -35,6 +35,7 @@ export const words = {
   hostWrong: 'Type a name such as net.example.org or an IP address, without https:// and without a port.',
   hostLocal: 'Only this machine itself can reach that name. It is fine for a try-out.',
   zone: 'Time zone',
+  certificate: 'It starts with a certificate of its own making, and browsers warn about it. Let’s Encrypt or your own certificate can be chosen later under Settings, Ports & certificates.',
 
   doneTitle: 'Ready',
   doneLead: 'Your appliance is set up and you are logged in.',

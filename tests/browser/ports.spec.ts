@@ -1,0 +1,159 @@
+// Settings > Ports & certificates: how it stands, and changing the address that one stands on without being locked out.
+import { createServer } from "node:net";
+import type { Page } from "@playwright/test";
+import type { Appliance } from "./appliance.ts";
+import { expect, inspect, logIn, test, visit } from "./page.ts";
+
+test.use({ story: "the ports" });
+test.describe.configure({ mode: "serial" });
+
+test.beforeAll(async ({ appliance }) => {
+  await appliance.setUp();
+});
+
+/** A port that was free a moment ago. */
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const place = server.address();
+      server.close(() => (typeof place === "object" && place ? done(place.port) : fail(new Error("no port"))));
+    });
+  });
+}
+
+async function open(page: Page, appliance: Appliance): Promise<void> {
+  await logIn(page, appliance);
+  await visit(page, appliance, "/settings/ports");
+  await expect(page.getByRole("heading", { name: "Addresses and ports" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Security contact and HSTS" })).toBeVisible();
+}
+
+async function fits(page: Page): Promise<void> {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
+}
+
+/** Types another HTTPS address and saves; returns the dialog that asks to come by it. */
+async function move(page: Page, port: number) {
+  await page.getByLabel("HTTPS: GUI and API, address 1", { exact: true }).fill(`127.0.0.1:${port}`);
+  await expect(page.getByText(/come by a new one within a minute/)).toBeVisible();
+  const section = page.getByRole("region", { name: "Addresses and ports" });
+  await section.getByRole("button", { name: "Save" }).click();
+  const dialog = page.getByRole("dialog", { name: "Confirm the new address" });
+  await expect(dialog.getByText(/\d+ s left/)).toBeVisible();
+  return dialog;
+}
+
+test("the page tells how it stands", async ({ page, appliance }, info) => {
+  await open(page, appliance);
+  const now = page.getByRole("region", { name: "How it stands" });
+  const port = new URL(appliance.url).port;
+  await expect(now.getByText(`Port ${port} for this machine alone (127.0.0.1)`)).toBeVisible();
+  await expect(now.getByText("As the boot file says")).toBeVisible();
+  await expect(page.getByText(`wss://localhost:${port}`)).toBeVisible();
+  await inspect(page, info, "ports");
+  await fits(page);
+});
+
+test("what cannot be is told next to the field, before anything is sent", async ({ page, appliance }, info) => {
+  await open(page, appliance);
+  const section = page.getByRole("region", { name: "Addresses and ports" });
+  await page.getByLabel("HTTPS: GUI and API, address 1", { exact: true }).fill("localhost:443");
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(section.getByText("Type an address and a port, such as 0.0.0.0:443 or [::]:443.")).toBeVisible();
+  await section.getByRole("button", { name: "Own port" }).click();
+  await expect(section.getByText("Type an address and port, or remove the line.")).toBeVisible();
+  await inspect(page, info, "ports-wrong");
+  await fits(page);
+  await section.getByRole("button", { name: "Discard changes" }).click();
+  await expect(section.getByText("Type an address and a port")).toBeHidden();
+});
+
+test("the public names go into the device key", async ({ page, appliance }) => {
+  await open(page, appliance);
+  const section = page.getByRole("region", { name: "Public names" });
+  await section.getByLabel("Host for devices").fill("devices.example.net");
+  await section.getByLabel("Port for devices").fill("444");
+  await expect(section.getByText("wss://devices.example.net:444", { exact: true })).toBeVisible();
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("The public names are saved.")).toBeVisible();
+  expect(await appliance.api("GET", "/nms/connection")).toMatch(/^wss:\/\/devices\.example\.net:444\+/);
+  await section.getByLabel("Host for devices").fill("");
+  await section.getByLabel("Port for devices").fill("");
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(section.getByRole("button", { name: "Save" })).toHaveAttribute("aria-disabled", "true");
+});
+
+test("a trusted proxy that is everybody is refused", async ({ page, appliance }) => {
+  await open(page, appliance);
+  const section = page.getByRole("region", { name: "Reverse proxy" });
+  await section.getByLabel("Trusted proxies").fill("0.0.0.0/0");
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(section.getByText(/would believe everybody/)).toBeVisible();
+  await section.getByLabel("Trusted proxies").fill("192.0.2.7\n198.51.100.0/28");
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("The trusted proxies are saved.")).toBeVisible();
+});
+
+test("p5 a change of the ports is undone", async ({ page, appliance }, info) => {
+  await open(page, appliance);
+  const port = await freePort();
+  const dialog = await move(page, port);
+  await inspect(page, info, "ports-confirm");
+  await dialog.getByRole("button", { name: "Undo now" }).click();
+  await expect(page.getByText("The change is undone. The ports are what they were.")).toBeVisible();
+  const now = page.getByRole("region", { name: "How it stands" });
+  await expect(now.getByText(`Port ${port}`)).toBeHidden();
+  // What was typed stays, for another try.
+  await expect(page.getByLabel("HTTPS: GUI and API, address 1", { exact: true })).toHaveValue(`127.0.0.1:${port}`);
+});
+
+test("a change that nobody confirmed says that it undid itself", async ({ page, appliance }, info) => {
+  await open(page, appliance);
+  await move(page, await freePort());
+  // The appliance does the same when a minute is over.
+  await appliance.api("POST", "/nms/ports/revert");
+  await expect(page.getByText("The change undid itself")).toBeVisible();
+  await inspect(page, info, "ports-undone");
+});
+
+test("an address beside the present one is confirmed from here by itself", async ({ page, appliance }) => {
+  await open(page, appliance);
+  const port = await freePort();
+  const section = page.getByRole("region", { name: "Addresses and ports" });
+  const add = section.getByRole("group", { name: "HTTPS: GUI and API" }).getByRole("button", { name: "Add an address" });
+  await add.click();
+  await expect(page.getByLabel("HTTPS: GUI and API, address 2", { exact: true })).toBeFocused();
+  await page.getByLabel("HTTPS: GUI and API, address 2", { exact: true }).fill(`127.0.0.1:${port}`);
+  await section.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("The new ports hold.")).toBeVisible();
+  // Away again: an HTTPS address goes, yet the one of this page stays.
+  await section.getByRole("button", { name: "Remove HTTPS: GUI and API, address 2" }).click();
+  await section.getByRole("button", { name: "Save" }).click();
+  const now = page.getByRole("region", { name: "How it stands" });
+  await expect(now.getByText(`Port ${port}`)).toBeHidden();
+  await expect(page.getByRole("dialog")).toBeHidden();
+});
+
+test("p5 a change of the ports is confirmed through the new address", async ({ page, context, appliance }, info) => {
+  await open(page, appliance);
+  const port = await freePort();
+  const dialog = await move(page, port);
+  const opened = context.waitForEvent("page");
+  await dialog.getByRole("link", { name: `Open https://localhost:${port}` }).click();
+  const there = await opened;
+  await expect(there.getByText("The new ports hold")).toBeVisible();
+  expect(there.url()).toBe(`https://localhost:${port}/nms/settings/ports/confirm`);
+  await inspect(there, info, "ports-confirmed");
+  await expect(page.getByRole("link", { name: `Go on at https://localhost:${port}` })).toBeVisible();
+  await inspect(page, info, "ports-moved");
+
+  // Somebody who comes a second time, or too late, is told so.
+  await there.reload();
+  await expect(there.getByText("Nothing to confirm here")).toBeVisible();
+  await there.goto(`https://localhost:${port}/nms/settings/ports/confirm#confirm=${"A".repeat(43)}`);
+  await there.reload();
+  await expect(there.getByText("Too late to confirm")).toBeVisible();
+});
