@@ -89,7 +89,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http_body_util", &["web", "edge", "outbound"]),
     ("hyper", &["web", "edge", "outbound"]),
     ("hyper_util", &["web", "edge", "outbound"]),
-    ("ipnet", &["edge"]),
+    ("ipnet", &["edge", "outbound"]),
     ("nix", &["main", "run", "edge", "outbound", "supervisor", "seal"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),

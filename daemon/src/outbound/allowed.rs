@@ -1,8 +1,9 @@
 //! A network that an admin allows to be reached.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::addresses::{self, Kind};
@@ -12,63 +13,43 @@ use super::shown;
 /// An address and how many of its first bits count, such as `10.1.2.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Reads a network, and refuses one that could never be reached or says less than it seems to.
     pub fn parse(text: &str) -> Result<Self, OutboundError> {
         let wrong = || OutboundError::NoNetwork(shown(text));
-        let (address, bits) = text.trim().split_once('/').ok_or_else(wrong)?;
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
-        let network = Self { address, bits };
-        let start = network.masked(address);
-        if start != address {
-            let meant = Self { address: start, bits };
+        let network: IpNet = text.trim().parse().map_err(|_| wrong())?;
+        if network.trunc() != network {
+            let meant = Self(network.trunc());
             return Err(OutboundError::HostBits { network: shown(text), meant });
         }
         // As what it is, it can be written as IPv4.
-        if addresses::inner(address) != address {
+        if addresses::inner(network.addr()) != network.addr() {
             return Err(wrong());
         }
-        match addresses::kind(address, &[]) {
-            Kind::Never(why) => Err(OutboundError::NeverReached { network, why }),
-            Kind::Loopback if bits < most => Err(OutboundError::LoopbackNetwork(network)),
-            _ => Ok(network),
+        let whole = network.prefix_len() == network.max_prefix_len();
+        match addresses::kind(network.addr(), &[]) {
+            Kind::Never(why) => Err(OutboundError::NeverReached { network: Self(network), why }),
+            Kind::Loopback if !whole => Err(OutboundError::LoopbackNetwork(Self(network))),
+            _ => Ok(Self(network)),
         }
     }
 
     /// Whether an address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.address
+        self.0.contains(&address)
     }
 
     /// Whether it is this one address.
     pub fn is_exactly(&self, address: IpAddr) -> bool {
-        self.address == address && self.bits == if address.is_ipv4() { 32 } else { 128 }
-    }
-
-    fn masked(self, address: IpAddr) -> IpAddr {
-        match address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits).min(32)).unwrap_or(0);
-                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.bits).min(128)).unwrap_or(0);
-                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-            }
-        }
+        self.0 == IpNet::from(address)
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.address, self.bits)
+        self.0.fmt(out)
     }
 }
 
