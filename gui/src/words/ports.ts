@@ -31,7 +31,7 @@ export const words = {
   stateNew: 'Open, not confirmed yet',
   stateLeaving: 'Will close',
   stateClosed: 'Closed',
-  port80: 'Port 80',
+  port80: 'Plain HTTP',
   certificate: 'Certificate',
   selfSigned: 'Self-signed',
   issuedBy: (issuer: string) => `Issued by ${issuer}`,
