@@ -34,6 +34,8 @@ export class Front {
   securityError = $state.raw<unknown>(null);
   change = $state.raw<Change | null>(null);
   ending = $state.raw<Ending | null>(null);
+  /** All was asked for, so that nothing on the page moves when one answer comes after the other. */
+  settled = $state(false);
   #reading = false;
 
   /** Something goes on by itself: then it is read again from time to time. */
@@ -41,6 +43,7 @@ export class Front {
 
   async readAll(): Promise<void> {
     await Promise.all([this.readPorts(), this.readCertificate(), this.readSecurity()]);
+    this.settled = true;
   }
 
   async readPorts(): Promise<void> {
