@@ -11,7 +11,6 @@ export const words = {
   unchanged: 'There is nothing to save.',
   mend: 'Mend what is marked first.',
   busyPending: 'Another change waits to be confirmed. Confirm or undo it first.',
-  notAvailable: 'This version of the appliance does not offer it yet.',
 
   // What is
   now: 'How it stands',

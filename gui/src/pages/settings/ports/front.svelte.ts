@@ -28,7 +28,7 @@ export class Front {
   ports = $state.raw<PortsView | null>(null);
   portsError = $state.raw<unknown>(null);
   /** `undefined` until it was read, `null` where the appliance does not have it. */
-  certificate = $state.raw<CertificateView | null | undefined>();
+  certificate = $state.raw<CertificateView | undefined>();
   certificateError = $state.raw<unknown>(null);
   security = $state.raw<SecurityView | null>(null);
   securityError = $state.raw<unknown>(null);
