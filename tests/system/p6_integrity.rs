@@ -29,6 +29,10 @@ async fn p6_each_script_and_style_of_the_page_carries_its_own_hash() {
             continue;
         };
         assert!(address.starts_with("/nms/"), "from elsewhere: {tag}");
+        if tag.contains(" as=\"font\"") {
+            // A style names it, and styles cannot name hashes; a font runs nothing.
+            continue;
+        }
         let hash = STANDARD.encode(Sha384::digest(&get(address).await.body));
         assert_eq!(attribute(tag, "integrity"), Some(&*format!("sha384-{hash}")), "{tag}");
         checked += 1;
