@@ -101,7 +101,7 @@ impl Devices {
                 mailbox.put(Letter::Send(Box::new(message))).ok();
             }
         }
-        let name = cell.snapshot().display_name().to_owned();
+        let name = cell.name();
         self.log(cell, &name, "device", format!("{name} was authorised to {site}."));
     }
 
@@ -135,7 +135,7 @@ impl Devices {
     /// Confirms that the fingerprints of device and appliance were compared and are right.
     pub async fn confirm(&self, id: Uuid) -> Result<(), ActionError> {
         let cell = self.change(id, |facts| facts.verified = true).await?;
-        let name = cell.snapshot().display_name().to_owned();
+        let name = cell.name();
         self.log(&cell, &name, "device", format!("The fingerprint of {name} was confirmed."));
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Devices {
         if !cell.is_authorized() {
             return Err(ActionError::Unauthorized);
         }
-        let name = cell.snapshot().display_name().to_owned();
+        let name = cell.name();
         self.log(
             &cell,
             &name,
@@ -162,7 +162,7 @@ impl Devices {
     pub async fn restart(&self, id: Uuid) -> Result<(), ActionError> {
         let cell =
             self.ask(id, "The device did not restart", request::Verb::Restart(Restart {})).await?;
-        let name = cell.snapshot().display_name().to_owned();
+        let name = cell.name();
         self.log(&cell, &name, "device-restart", format!("{name} was told to restart."));
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Devices {
             // Closed already when the mailbox refuses.
             mailbox.put(Letter::End(GoodbyeReason::Replaced, 0)).ok();
         }
-        let name = cell.snapshot().display_name().to_owned();
+        let name = cell.name();
         self.events().record(
             Event::noisy(
                 Level::Warning,

@@ -146,6 +146,12 @@ impl Cell {
         self.watchers.load(Ordering::Acquire) > 0
     }
 
+    /// The name to show.
+    pub(super) fn name(&self) -> String {
+        let state = self.lock();
+        state.facts.claims.name_unless(&state.facts.alias).to_owned()
+    }
+
     /// A picture of it now. The registry adds the conflicts.
     pub(super) fn snapshot(&self) -> Device {
         let state = self.lock();

@@ -146,18 +146,18 @@ impl Devices {
 
     /// A stranger has entered the quarantine.
     pub(super) fn knocked(&self, cell: &Cell, source: SocketAddr) {
-        let device = cell.snapshot();
+        let name = cell.name();
         self.events().record(
             Event::noisy(
                 Level::Info,
                 "device",
                 format!(
                     "{} at {} knocked and waits to be authorised.",
-                    device.display_name(),
+                    name,
                     source.ip().to_canonical()
                 ),
             )
-            .about(cell.id, device.display_name()),
+            .about(cell.id, &name),
         );
         self.tell_conflict(cell);
         self.changed(Change::Device(cell.id));
@@ -188,14 +188,10 @@ impl Devices {
     pub(super) fn session_began(&self, cell: &Cell) {
         cell.touch(self.now());
         if cell.is_authorized() {
-            let device = cell.snapshot();
+            let name = cell.name();
             self.events().record(
-                Event::quiet(
-                    Level::Info,
-                    "device-state",
-                    format!("{} connected.", device.display_name()),
-                )
-                .about(cell.id, device.display_name()),
+                Event::quiet(Level::Info, "device-state", format!("{name} connected."))
+                    .about(cell.id, &name),
             );
         } else {
             self.registry().set_silent(cell.id, false);
@@ -205,15 +201,11 @@ impl Devices {
 
     pub(super) fn session_ended(&self, cell: &Cell, serial: u64, end: &End) {
         tracing::debug!(device = %cell.id, reason = %end, "session ended");
-        let device = cell.snapshot();
+        let name = cell.name();
         if end.is_offence() {
             self.events().record(
-                Event::noisy(
-                    Level::Warning,
-                    "device",
-                    format!("{} was cut off: {end}.", device.display_name()),
-                )
-                .about(cell.id, device.display_name()),
+                Event::noisy(Level::Warning, "device", format!("{name} was cut off: {end}."))
+                    .about(cell.id, &name),
             );
         }
         if !cell.detach(serial) {
@@ -223,12 +215,8 @@ impl Devices {
         if cell.is_authorized() {
             let level = if matches!(end, End::Told(_)) { Level::Info } else { Level::Warning };
             self.events().record(
-                Event::quiet(
-                    level,
-                    "device-state",
-                    format!("{} disconnected: {end}.", device.display_name()),
-                )
-                .about(cell.id, device.display_name()),
+                Event::quiet(level, "device-state", format!("{name} disconnected: {end}."))
+                    .about(cell.id, &name),
             );
             self.inner.history.gap(cell.id, self.now());
         } else {

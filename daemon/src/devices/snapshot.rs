@@ -66,15 +66,22 @@ impl Device {
 
     /// The name to show: the owner's, else the host name, else the model.
     pub fn display_name(&self) -> &str {
-        [self.alias.as_str(), self.claims.hostname.as_str(), self.claims.model.as_str()]
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or("unnamed device")
+        self.claims.name_unless(&self.alias)
     }
 
     /// The first address that the device claims, with its prefix length.
     pub fn address(&self) -> Option<&str> {
         self.claims.addresses.first().map(DeviceText::as_str)
+    }
+}
+
+impl Claims {
+    /// The owner's name for the device, or else what it calls itself.
+    pub(super) fn name_unless<'a>(&'a self, alias: &'a str) -> &'a str {
+        [alias, self.hostname.as_str(), self.model.as_str()]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or("unnamed device")
     }
 }
 
