@@ -38,6 +38,8 @@ export { expect };
 export async function inspect(page: Page, info: TestInfo, name: string): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    // The page hears of it in an event of its own.
+    await expect(page.locator("html")).toHaveAttribute("data-theme", colorScheme);
     await page.screenshot({ path: join(pictures, `${info.project.name}-${name}-${colorScheme}.png`) });
     const { violations } = await new AxeBuilder({ page }).withTags(standards).analyze();
     const found = violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.slice(0, 5).map((node) => node.html) }));

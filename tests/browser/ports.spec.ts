@@ -1,5 +1,9 @@
 // Settings > Ports & certificates: how it stands, and changing the address that one stands on without being locked out.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import type { Appliance } from "./appliance.ts";
 import { expect, inspect, logIn, test, visit } from "./page.ts";
@@ -135,6 +139,63 @@ test("an address beside the present one is confirmed from here by itself", async
   const now = page.getByRole("region", { name: "How it stands" });
   await expect(now.getByText(`Port ${port}`)).toBeHidden();
   await expect(page.getByRole("dialog")).toBeHidden();
+});
+
+/** A certificate as an owner makes one with OpenSSL, and its key. */
+function pair(name: string): { chain: string; key: string } {
+  const folder = mkdtempSync(join(tmpdir(), "aerie-certificate-"));
+  try {
+    const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90"];
+    const names = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
+    const files = ["-keyout", join(folder, "key"), "-out", join(folder, "chain")];
+    execFileSync("openssl", ["req", "-x509", ...kind, ...names, ...files], { stdio: "ignore" });
+    return { chain: readFileSync(join(folder, "chain"), "utf8"), key: readFileSync(join(folder, "key"), "utf8") };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test("p3 an own certificate is refused with the reason, and used when it fits", async ({ page, appliance }, info) => {
+  await open(page, appliance);
+  const section = page.getByRole("region", { name: "Certificate", exact: true });
+  await section.getByRole("radio", { name: "Your own" }).check();
+  const chain = section.getByLabel("Certificate and chain", { exact: true });
+  const key = section.getByLabel("Private key", { exact: true });
+  const mine = pair("localhost");
+
+  // What the page sees by itself it says by itself.
+  await chain.fill(mine.key);
+  await key.fill(mine.chain);
+  await section.getByRole("button", { name: "Use this certificate" }).click();
+  await expect(section.getByText("There is a private key in it. Put the key in the other field.")).toBeVisible();
+  await expect(section.getByText("There is no private key in it.")).toBeVisible();
+  await inspect(page, info, "certificate-wrong");
+
+  // What only the appliance knows comes with its reason, and the certificate before stays.
+  await chain.fill(mine.chain);
+  await key.fill(pair("localhost").key);
+  await section.getByRole("button", { name: "Use this certificate" }).click();
+  await expect(section.getByRole("alert").getByText("The certificate was not changed. The one before stays.")).toBeVisible();
+  await expect(section.getByRole("alert")).toContainText(/key/i);
+  await expect(chain).toHaveValue(mine.chain);
+  await inspect(page, info, "certificate-refused");
+  expect(((await appliance.api("GET", "/nms/certificate")) as { mode: string }).mode).toBe("selfSigned");
+
+  await key.fill(mine.key);
+  await section.getByRole("button", { name: "Check", exact: true }).click();
+  await expect(section.getByText("It fits. This is what browsers would get:")).toBeVisible();
+  await inspect(page, info, "certificate-checked");
+  await fits(page);
+  await section.getByRole("button", { name: "Use this certificate" }).click();
+  await expect(page.getByText("The appliance uses your certificate now.")).toBeVisible();
+  await expect(key).toHaveValue("");
+  await inspect(page, info, "certificate-own");
+  const now = page.getByRole("region", { name: "How it stands" });
+  await expect(now.getByText("It does not renew by itself.")).toBeVisible();
+
+  await section.getByRole("radio", { name: "Self-signed" }).check();
+  await section.getByRole("button", { name: "Use a self-signed certificate" }).click();
+  await expect(page.getByText("The appliance uses a self-signed certificate now.")).toBeVisible();
 });
 
 test("p5 a change of the ports is confirmed through the new address", async ({ page, context, appliance }, info) => {

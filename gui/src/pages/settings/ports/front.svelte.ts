@@ -27,7 +27,7 @@ const same = (a: readonly string[], b: readonly string[]): boolean => a.length =
 export class Front {
   ports = $state.raw<PortsView | null>(null);
   portsError = $state.raw<unknown>(null);
-  /** `undefined` until it was read, `null` where the appliance does not have it. */
+  /** `undefined` until it was read. */
   certificate = $state.raw<CertificateView | undefined>();
   certificateError = $state.raw<unknown>(null);
   security = $state.raw<SecurityView | null>(null);
