@@ -18,6 +18,15 @@ impl Crowd {
         self.0.signal(Signal::SIGSTOP);
     }
 
+    /// Lets it use one processor core alone, with all its threads.
+    pub(crate) fn keep_to(&self, core: usize) -> Result<(), String> {
+        let mut command = std::process::Command::new("taskset");
+        command.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string()]);
+        command.arg(self.0.id().to_string()).stdout(std::process::Stdio::null());
+        let status = command.status().map_err(|error| format!("taskset: {error}"))?;
+        status.success().then_some(()).ok_or_else(|| "taskset moved nothing".to_owned())
+    }
+
     /// Lets it go on.
     pub(crate) fn thaw(&self) {
         self.0.signal(Signal::SIGCONT);
@@ -66,4 +75,16 @@ pub(crate) async fn wait_for_sessions(owner: &Owner, devices: u32) {
         (summary["aerie"]["devicesActive"].as_u64() >= Some(u64::from(devices))).then_some(())
     })
     .await;
+}
+
+/// Gives the daemon one core and the crowd another, where there are two: side by side on both, each would pay for the
+/// other's switches. The daemon is started anew.
+pub(crate) async fn part(crowd: &Crowd, appliance: &mut Appliance) -> Result<(), String> {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+        crowd.keep_to(1)?;
+        appliance.keep_to(0);
+        appliance.terminate().await;
+        appliance.start_again().await;
+    }
+    Ok(())
 }

@@ -98,6 +98,7 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
         format!("{} ms", first.as_millis()),
         "100 ms or less",
     );
+    crowd::part(&crowd, &mut appliance).await?;
     tokio::time::sleep(SETTLE).await;
     let records = appliance.process().resident_memory();
     figures.add("resident memory, all devices in the store, none connected", mib(records), "");

@@ -30,6 +30,8 @@ pub struct ApplianceOptions {
     pub more_config: String,
     /// Another `aerie` than the debug build.
     pub binary: Option<PathBuf>,
+    /// The one processor core that it may use, from its next start on.
+    pub core: Option<usize>,
 }
 
 /// Where an appliance is to listen.
@@ -219,6 +221,11 @@ impl Appliance {
         Owner { client, key: key.as_str().expect("a string").to_owned() }
     }
 
+    /// Lets it use one processor core alone, from its next start on.
+    pub fn keep_to(&mut self, core: usize) {
+        self.options.core = Some(core);
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) {
         self.process.kill().await;
@@ -255,7 +262,15 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
     drop(std::fs::remove_file(data.join("addresses.json")));
     let config = folder.join("aerie.toml");
     std::fs::write(&config, config_text(&data, options, addresses)).expect("a config file");
-    let mut command = Command::new(options.binary.clone().unwrap_or_else(|| binary("aerie")));
+    let program = options.binary.clone().unwrap_or_else(|| binary("aerie"));
+    let mut command = match options.core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", &core.to_string()]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
     command.args(["serve", "--config"]).arg(&config).env_remove("CREDENTIALS_DIRECTORY");
     Process::start("aerie", command, &folder.join("aerie.log"))
 }
