@@ -123,7 +123,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         Foundation { store: store.clone(), seal, clock: clock.clone(), outbound: outbound.clone() };
     let files = own_files(config);
     let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
-    keys.serve_at(opening.settings().door_port(), certificates.is_untrusted());
+    keys.set_untrusted(certificates.is_untrusted());
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
     let tuning = Tuning {

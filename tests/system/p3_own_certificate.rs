@@ -1,10 +1,10 @@
 //! The owner's own certificate: made by OpenSSL as owners make them, given in every wrong way, in files, over a restart.
 
-use aerie_tests::{Appliance, ApplianceOptions, Client, LiveSocket, Owner, until};
+use aerie_tests::{Appliance, ApplianceOptions, Authority, Client, LiveSocket, Owner, until};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -280,4 +280,21 @@ async fn p3_a_stranger_neither_sees_nor_changes_the_certificate() {
     }
     stranger.get("/nms/certificate").await.expect(401);
     stranger.put("/nms/outbound", json!({"allowed": []})).await.expect(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_ports_change_though_another_program_has_taken_the_closed_plain_port() {
+    let appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    let certificate = Authority::new().issue(&["localhost"], 90);
+    appliance.use_certificate(&owner, &certificate).await;
+    let plain = appliance.http();
+    let another = until("the plain port is free", async || TcpListener::bind(plain).ok()).await;
+    let mut wanted = owner.client.get("/nms/ports").await.expect(200).json()["applied"].clone();
+    wanted["inform"] = json!(["127.0.0.1:0"]);
+    let changed = owner.client.put("/nms/ports", wanted).await.expect(200).json();
+    let listeners = changed["ports"]["listeners"].as_array().expect("a list").clone();
+    let shown = listeners.iter().find(|one| one["purpose"] == "http").expect("it is shown");
+    assert_eq!(shown["state"], "closed");
+    drop(another);
 }

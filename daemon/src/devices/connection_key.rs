@@ -118,22 +118,15 @@ impl ConnectionKeys {
         (self.generic.generation() == generation).then(|| Arc::clone(&self.generic))
     }
 
-    /// Says at which port devices are served, and whether the certificate there is one that
-    /// nobody vouches for. Until then 443 and `true`.
-    pub fn serve_at(&self, port: u16, untrusted: bool) {
-        let mut door = self.change_door();
-        door.port = port;
-        door.untrusted = untrusted;
+    /// Says at which port devices are served. Until then 443.
+    pub fn serve_at(&self, port: u16) {
+        self.change_door().port = port;
     }
 
-    /// Says whether device keys have to allow a certificate that nobody vouches for.
+    /// Says whether device keys have to allow a certificate that nobody vouches for. Until then
+    /// they do.
     pub fn set_untrusted(&self, untrusted: bool) {
-        self.door.write().unwrap_or_else(PoisonError::into_inner).untrusted = untrusted;
-    }
-
-    /// Whether device keys allow a certificate that nobody vouches for.
-    pub fn untrusted(&self) -> bool {
-        self.door().untrusted
+        self.change_door().untrusted = untrusted;
     }
 
     /// Refuses a host that no device key can hold.
@@ -267,7 +260,8 @@ mod tests {
         let keys = appliance.keys().await;
         assert!(matches!(keys.device_key(), Err(KeysError::NotSetUp)));
         keys.set_host("aerie.example".to_owned()).await.unwrap();
-        keys.serve_at(8443, true);
+        keys.serve_at(8443);
+        keys.set_untrusted(true);
         let text = keys.device_key().unwrap();
         assert!(text.starts_with("wss://aerie.example:8443+"), "wrong address");
         let key = DeviceKey::parse(&text).unwrap();
@@ -278,7 +272,8 @@ mod tests {
         assert!(keys.secret([0; 4]).is_none());
 
         let again = appliance.keys().await;
-        again.serve_at(443, false);
+        again.serve_at(443);
+        again.set_untrusted(false);
         let key_again = DeviceKey::parse(&again.device_key().unwrap()).unwrap();
         assert_eq!(key_again.secret, key.secret);
         assert_eq!(key_again.pin, key.pin);
@@ -307,12 +302,14 @@ mod tests {
         };
         assert_eq!(keys.address(), None);
         keys.set_host("aerie.example".to_owned()).await.unwrap();
-        keys.serve_at(8443, true);
+        keys.serve_at(8443);
+        keys.set_untrusted(true);
         assert_eq!(shown(&keys), "aerie.example 8443");
         keys.set_public(None, Some(443)).unwrap();
         assert_eq!(shown(&keys), "aerie.example 443");
         keys.set_public(Some("devices.example".to_owned()), Some(8444)).unwrap();
-        keys.serve_at(9443, false);
+        keys.serve_at(9443);
+        keys.set_untrusted(false);
         assert_eq!(shown(&keys), "devices.example 8444");
         assert_eq!(keys.host().as_deref(), Some("aerie.example"), "the GUI's stays");
         for (host, port) in [(Some("a b"), Some(443)), (Some(""), None), (None, Some(0))] {

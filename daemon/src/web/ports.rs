@@ -334,7 +334,8 @@ fn view(ports: &Ports, devices: &Devices, came_to: &CameTo) -> PortsView {
         pending: picture.waiting.as_ref().map(|waiting| PendingPorts {
             wanted: PortsBody::of(&waiting.wanted, host.clone()),
             confirm_at: waiting
-                .confirm_at
+                .wanted
+                .https
                 .iter()
                 .map(|address| place(*address, came_to.0.as_deref()))
                 .collect(),

@@ -91,7 +91,6 @@ struct Shared {
     wanted: watch::Sender<u64>,
     /// Somebody asked for an attempt now.
     now: Notify,
-    plain_closed: watch::Sender<bool>,
     asked: AtomicBool,
 }
 
@@ -181,7 +180,6 @@ impl Certificates {
         keeping::read_files(ground, &mut state).await?;
         let shown = state.shown();
         let serving = state.serving(&shown, now);
-        let plain_closed = watch::Sender::new(serving.port_80_closed);
         let serving = watch::Sender::new(serving);
         let shared = Shared {
             ground: ground.clone(),
@@ -190,7 +188,6 @@ impl Certificates {
             serving,
             wanted: watch::Sender::new(0),
             now: Notify::new(),
-            plain_closed,
             asked: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -205,11 +202,6 @@ impl Certificates {
     /// What the rest of the house has to know, and every change of it.
     pub fn changes(&self) -> watch::Receiver<Serving> {
         self.shared.serving.subscribe()
-    }
-
-    /// Whether plain HTTP has to stay closed, and every change of that.
-    pub(super) fn plain_closed(&self) -> watch::Receiver<bool> {
-        self.shared.plain_closed.subscribe()
     }
 
     /// What port 80 answers to a CA that asks for this token.
@@ -374,9 +366,6 @@ impl Certificates {
             let changed = *before != serving;
             *before = serving;
             changed
-        });
-        self.shared.plain_closed.send_if_modified(|before| {
-            std::mem::replace(before, serving.port_80_closed) != serving.port_80_closed
         });
     }
 }

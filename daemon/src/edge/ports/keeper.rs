@@ -23,7 +23,7 @@ use super::{Command, Listening, Picture, PortSettings, PortsError, Wanted};
 use crate::devices::{Announcement, Devices};
 use crate::edge::door::{Door, Port};
 use crate::edge::serve::{Purpose, TlsPort};
-use crate::edge::{Behind, EdgeError, Proxies, listen};
+use crate::edge::{Behind, EdgeError, Proxies, Serving, listen};
 use crate::seal::{self, Secret};
 use crate::store::Store;
 
@@ -46,7 +46,7 @@ pub(in crate::edge) struct Keeper {
     /// What holds, and which old doors stay open for devices.
     pub(super) kept: Kept,
     pub(super) pending: Option<Pending>,
-    pub(super) plain_closed: watch::Receiver<bool>,
+    certificates: watch::Receiver<Serving>,
     pub(super) open: Vec<Open>,
     loops: JoinSet<SocketAddr>,
     picture: watch::Sender<Arc<Picture>>,
@@ -76,7 +76,7 @@ enum Turn {
     Asked(Command),
     NotConfirmed,
     LoopEnded(Option<SocketAddr>),
-    PlainChanged,
+    CertificateChanged,
     EverybodyMoved,
 }
 
@@ -98,7 +98,7 @@ impl Keeper {
     ) -> Result<Self, EdgeError> {
         let Opening { boot_file, kept, changed, bound, store, commands, picture } = opening;
         let proxies = Proxies::default();
-        let plain_closed = behind.certificates.plain_closed();
+        let certificates = behind.certificates.changes();
         let mut keeper = Self {
             devices: behind.devices.clone(),
             door: Door::new(behind, proxies.clone())?,
@@ -110,7 +110,7 @@ impl Keeper {
             changed,
             kept,
             pending: None,
-            plain_closed,
+            certificates,
             open: Vec::new(),
             loops: JoinSet::new(),
             picture,
@@ -120,6 +120,11 @@ impl Keeper {
         keeper.take(bound);
         keeper.follow()?;
         Ok(keeper)
+    }
+
+    /// Whether plain HTTP has to stay closed.
+    pub(super) fn plain_closed(&self) -> bool {
+        self.certificates.borrow().port_80_closed
     }
 
     /// The addresses that are open, and every change of them.
@@ -145,7 +150,7 @@ impl Keeper {
                     tracing::warn!("a change of the ports was not confirmed in time: undone");
                     self.undo();
                 }
-                Turn::PlainChanged => self.show(),
+                Turn::CertificateChanged => self.show(),
                 Turn::EverybodyMoved => self.everybody_moved().await,
                 Turn::LoopEnded(ended) if self.was_closed(ended) => {}
                 Turn::LoopEnded(_) => return,
@@ -162,7 +167,7 @@ impl Keeper {
             Some(command) = self.commands.recv() => Turn::Asked(command),
             () = reached(deadline) => Turn::NotConfirmed,
             Some(ended) = self.loops.join_next() => Turn::LoopEnded(ended.ok()),
-            () = changed(&mut self.plain_closed) => Turn::PlainChanged,
+            () = changed(&mut self.certificates) => Turn::CertificateChanged,
             _ = self.devices.everyone_moved() => Turn::EverybodyMoved,
         }
     }
@@ -214,7 +219,7 @@ impl Keeper {
         for host in public_host.iter().chain(&settings.inform_host) {
             self.devices.keys().check_host(host).map_err(PortsError::Host)?;
         }
-        let (settings, bound) = self.bind(settings)?;
+        let (settings, bound) = self.bind(&settings)?;
         let leaves = |address: &SocketAddr| !settings.https.contains(address);
         if self.kept.settings.https.iter().any(leaves) {
             let code = URL_SAFE_NO_PAD.encode(seal::random::<32>()?);
@@ -233,36 +238,45 @@ impl Keeper {
     }
 
     /// Opens what is wanted and not open yet: everything, or nothing.
-    fn bind(&self, wanted: PortSettings) -> Result<(PortSettings, Vec<Bound>), PortsError> {
-        let lists = [
-            (Listening::Http, &wanted.http),
-            (Listening::Https, &wanted.https),
-            (Listening::Inform, &wanted.inform),
-        ];
-        let mut bound: Vec<Bound> = Vec::new();
-        let mut chosen = Vec::new();
-        for (listening, list) in lists {
-            for address in list {
-                let open = self.open.iter().find(|open| open.address == *address);
-                if let Some(open) = open.filter(|open| address.port() != 0 && open.serving) {
-                    let plain = |listening| listening == Listening::Http;
-                    if plain(open.listening) != plain(listening) {
-                        let name = open.listening.name();
-                        return Err(PortsError::OtherPurpose(*address, name));
-                    }
-                    chosen.push(*address);
-                    continue;
-                }
-                let ours = self.open.iter().map(|open| &open.listener);
-                let ours: Vec<&TcpListener> =
-                    ours.chain(bound.iter().map(|new| &new.listener)).map(|one| &**one).collect();
-                let (real, listener) = listen::open(*address, listening.name(), &ours)?;
-                chosen.push(real);
-                bound.push(Bound { listening, address: real, listener: Arc::new(listener) });
+    fn bind(&self, wanted: &PortSettings) -> Result<(PortSettings, Vec<Bound>), PortsError> {
+        let mut bound = Vec::new();
+        let mut list = |listening, addresses: &[SocketAddr]| {
+            let one = |address: &SocketAddr| self.bind_one(listening, *address, &mut bound);
+            addresses.iter().map(one).collect::<Result<Vec<_>, _>>()
+        };
+        let settings = PortSettings {
+            http: list(Listening::Http, &wanted.http)?,
+            https: list(Listening::Https, &wanted.https)?,
+            inform: list(Listening::Inform, &wanted.inform)?,
+            ..wanted.clone()
+        };
+        Ok((settings, bound))
+    }
+
+    /// Opens one address, unless it is open or has to stay closed. Answers what it became.
+    fn bind_one(
+        &self,
+        listening: Listening,
+        address: SocketAddr,
+        bound: &mut Vec<Bound>,
+    ) -> Result<SocketAddr, PortsError> {
+        let open = self.open.iter().find(|open| open.address == address);
+        if let Some(open) = open {
+            let plain = |listening| listening == Listening::Http;
+            if plain(open.listening) != plain(listening) {
+                return Err(PortsError::OtherPurpose(address, open.listening.name()));
             }
+            return Ok(address);
         }
-        let mut chosen = chosen.into_iter();
-        Ok((wanted.resolved(|address| chosen.next().unwrap_or(address)), bound))
+        if listening.stays_closed(address, self.plain_closed()) {
+            return Ok(address);
+        }
+        let ours = self.open.iter().map(|open| &open.listener);
+        let ours: Vec<&TcpListener> =
+            ours.chain(bound.iter().map(|new| &new.listener)).map(|one| &**one).collect();
+        let (address, listener) = listen::open(address, listening.name(), &ours)?;
+        bound.push(Bound { listening, address, listener: Arc::new(listener) });
+        Ok(address)
     }
 
     fn take(&mut self, bound: Vec<Bound>) {
@@ -363,7 +377,7 @@ impl Keeper {
         self.proxies.follow(&settings);
         self.door.redirect_to(settings.gui_port());
         let keys = self.devices.keys();
-        keys.serve_at(settings.doors().first().map_or(443, SocketAddr::port), keys.untrusted());
+        keys.serve_at(settings.doors().first().map_or(443, SocketAddr::port));
         if let Err(error) = keys.set_public(settings.inform_host.clone(), settings.inform_port) {
             tracing::error!(%error, "the device key keeps its old address");
         }
@@ -378,9 +392,7 @@ impl Keeper {
             }
             stays
         });
-        let mut open: Vec<SocketAddr> = self.open.iter().map(|open| open.address).collect();
-        open.dedup();
-        self.told.send_replace(open);
+        self.told.send_replace(self.open.iter().map(|open| open.address).collect());
         let picture = Arc::new(self.pictured());
         picture.addresses().write(&self.data_dir)?;
         self.picture.send_replace(picture);
@@ -389,22 +401,13 @@ impl Keeper {
 
     /// Plain HTTP that was closed for a certificate comes back when that has gone.
     fn reopen_plain(&mut self, settings: &PortSettings) {
-        if *self.plain_closed.borrow() {
+        if self.plain_closed() {
             return;
         }
-        let is_open = |address: &SocketAddr| self.open.iter().any(|open| open.address == *address);
-        let missing: Vec<SocketAddr> =
-            settings.http.iter().filter(|address| !is_open(address)).copied().collect();
         let mut bound = Vec::new();
-        for address in missing {
-            let ours: Vec<&TcpListener> = self.open.iter().map(|open| &*open.listener).collect();
-            match listen::open(address, Listening::Http.name(), &ours) {
-                Ok((address, listener)) => bound.push(Bound {
-                    listening: Listening::Http,
-                    address,
-                    listener: Arc::new(listener),
-                }),
-                Err(error) => tracing::error!(%error, "plain HTTP could not be opened again"),
+        for address in &settings.http {
+            if let Err(error) = self.bind_one(Listening::Http, *address, &mut bound) {
+                tracing::error!(%error, "plain HTTP could not be opened again");
             }
         }
         self.take(bound);
@@ -445,7 +448,7 @@ impl Keeper {
         let mut part = Part::default();
         let waiting = self.pending.as_ref().map(|pending| &pending.wanted);
         for settings in std::iter::once(&self.kept.settings).chain(waiting) {
-            part.plain |= settings.http.contains(&address) && !*self.plain_closed.borrow();
+            part.plain |= settings.http.contains(&address) && !self.plain_closed();
             part.people |= settings.https.contains(&address);
             part.devices |= settings.doors().contains(&address);
         }
@@ -461,8 +464,8 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-async fn changed(plain_closed: &mut watch::Receiver<bool>) {
-    if plain_closed.changed().await.is_err() {
+async fn changed(certificates: &mut watch::Receiver<Serving>) {
+    if certificates.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

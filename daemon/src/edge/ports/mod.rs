@@ -93,6 +93,12 @@ impl Listening {
             Self::Inform => "inform",
         }
     }
+
+    /// Whether an address is wanted but not opened: plain HTTP beside a certificate of the owner's.
+    /// A port of the kernel's choice has to be opened once to have a number.
+    fn stays_closed(self, address: SocketAddr, plain_closed: bool) -> bool {
+        self == Self::Http && plain_closed && address.port() != 0
+    }
 }
 
 /// How a listener stands.
@@ -122,10 +128,8 @@ pub struct Shown {
 /// A change that waits to be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// What will hold then.
+    /// What will hold then. It can be confirmed at each of its HTTPS addresses.
     pub wanted: PortSettings,
-    /// Addresses where it can be confirmed.
-    pub confirm_at: Vec<SocketAddr>,
     /// When it is undone.
     pub until: Instant,
 }

@@ -96,11 +96,6 @@ impl Opening {
         let store = store.clone();
         Ok((Self { boot_file, kept, changed, bound, store, commands, picture }, ports))
     }
-
-    /// The port that device keys name.
-    pub fn settings(&self) -> &PortSettings {
-        &self.kept.settings
-    }
 }
 
 /// Listeners that are open already.
@@ -125,54 +120,42 @@ impl Shelf {
     /// Opens everything, or nothing.
     fn open(&mut self, kept: &Kept) -> Result<(Kept, Vec<Bound>), PortsError> {
         let mut bound: Vec<Bound> = Vec::new();
-        let settings = &kept.settings;
-        let lists = [
-            (Listening::Http, &settings.http),
-            (Listening::Https, &settings.https),
-            (Listening::Inform, &settings.inform),
-            (Listening::Inform, &kept.old),
-        ];
-        let mut resolved = Kept {
-            settings: PortSettings {
-                http: Vec::new(),
-                https: Vec::new(),
-                inform: Vec::new(),
-                ..settings.clone()
-            },
-            old: Vec::new(),
+        let Kept { settings, old } = kept;
+        let settings = PortSettings {
+            http: self.list(Listening::Http, &settings.http, &mut bound)?,
+            https: self.list(Listening::Https, &settings.https, &mut bound)?,
+            inform: self.list(Listening::Inform, &settings.inform, &mut bound)?,
+            ..settings.clone()
         };
-        for (number, (listening, list)) in lists.into_iter().enumerate() {
-            for address in list {
-                // An old door that is still the way to the GUI is open already.
-                let open = bound.iter().find(|open| open.address == *address);
-                let real = match open {
-                    Some(open) if address.port() != 0 => open.address,
-                    // A port of the kernel's choice has to be chosen to be named.
-                    _ if self.plain_closed
-                        && listening == Listening::Http
-                        && address.port() != 0 =>
-                    {
-                        *address
-                    }
-                    _ => match self.one(*address, listening, &mut bound) {
-                        Ok(real) => real,
-                        Err(PortsError::Listen(error)) if listen::is_absent_family(&error) => {
-                            tracing::warn!(%address, "this machine has no IPv6; not listening there");
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    },
-                };
-                match (number, listening) {
-                    (3, _) => resolved.old.push(real),
-                    (_, Listening::Http) => resolved.settings.http.push(real),
-                    (_, Listening::Https) => resolved.settings.https.push(real),
-                    (_, Listening::Inform) => resolved.settings.inform.push(real),
+        let old = self.list(Listening::Inform, old, &mut bound)?;
+        settings.check()?;
+        Ok((Kept { settings, old }, bound))
+    }
+
+    /// Opens a list of addresses. Answers what they became, without what this machine cannot have.
+    fn list(
+        &mut self,
+        listening: Listening,
+        wanted: &[SocketAddr],
+        bound: &mut Vec<Bound>,
+    ) -> Result<Vec<SocketAddr>, PortsError> {
+        let mut opened = Vec::with_capacity(wanted.len());
+        for address in wanted {
+            // An old door that is still the way to the GUI is open already.
+            let open = bound.iter().any(|open| open.address == *address);
+            if open || listening.stays_closed(*address, self.plain_closed) {
+                opened.push(*address);
+                continue;
+            }
+            match self.one(*address, listening, bound) {
+                Ok(real) => opened.push(real),
+                Err(PortsError::Listen(error)) if listen::is_absent_family(&error) => {
+                    tracing::warn!(%address, "this machine has no IPv6; not listening there");
                 }
+                Err(error) => return Err(error),
             }
         }
-        resolved.settings.check()?;
-        Ok((resolved, bound))
+        Ok(opened)
     }
 
     fn one(

@@ -29,7 +29,7 @@ impl Keeper {
             let listening = open.listening;
             listeners.push(Shown { listening, address: open.address, standing });
         }
-        if *self.plain_closed.borrow() {
+        if self.plain_closed() {
             listeners.extend(applied.http.iter().map(|address| Shown {
                 listening: Listening::Http,
                 address: *address,
@@ -37,11 +37,10 @@ impl Keeper {
             }));
         }
         listeners.sort_by_key(|shown| (shown.listening, shown.address));
-        let waiting = self.pending.as_ref().map(|pending| Waiting {
-            wanted: pending.wanted.clone(),
-            confirm_at: pending.wanted.https.clone(),
-            until: pending.until,
-        });
+        let waiting = self
+            .pending
+            .as_ref()
+            .map(|pending| Waiting { wanted: pending.wanted.clone(), until: pending.until });
         Picture {
             applied: applied.clone(),
             boot_file: self.boot_file.clone(),

@@ -118,16 +118,6 @@ impl PortSettings {
         self.public_port.or_else(|| self.https.first().map(SocketAddr::port)).unwrap_or(443)
     }
 
-    /// The same with the ports that were chosen for port 0.
-    pub(super) fn resolved(mut self, mut bound: impl FnMut(SocketAddr) -> SocketAddr) -> Self {
-        for list in [&mut self.http, &mut self.https, &mut self.inform] {
-            for address in list {
-                *address = bound(*address);
-            }
-        }
-        self
-    }
-
     /// Whether this source is a proxy in front of us.
     pub(in crate::edge) fn trusts(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();

@@ -164,14 +164,14 @@ async fn changed_ports_outlive_the_daemon_and_its_boot_file() {
     house.supervisor.shutdown(PATIENCE).await;
     let config = config(house.data.path(), false);
     let (opening, ports) = Opening::open(&config, &store, Vec::new()).await.unwrap();
-    assert_eq!(opening.settings(), &applied);
+    assert_eq!(ports.picture().applied, applied);
     assert!(ports.picture().changed);
     drop(opening);
     // Where they cannot be opened any more, the boot file lets the owner in.
     let taken = std::net::TcpListener::bind(applied.https[0]).unwrap();
-    let (opening, _ports) = Opening::open(&config, &store, Vec::new()).await.unwrap();
-    assert_ne!(opening.settings().https, applied.https);
-    assert_eq!(opening.settings().trusted_proxies, applied.trusted_proxies);
+    let (_opening, ports) = Opening::open(&config, &store, Vec::new()).await.unwrap();
+    assert_ne!(ports.picture().applied.https, applied.https);
+    assert_eq!(ports.picture().applied.trusted_proxies, applied.trusted_proxies);
     drop(taken);
 }
 
@@ -188,8 +188,8 @@ async fn a_listener_that_was_kept_is_used_again_with_who_waits_in_it() {
     let left_over = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let forgotten = left_over.local_addr().unwrap();
     let inherited = vec![left_over, kept];
-    let (opening, _ports) = Opening::open(&config, &store, inherited).await.unwrap();
-    assert_eq!(opening.settings().https, applied.https);
+    let (_opening, ports) = Opening::open(&config, &store, inherited).await.unwrap();
+    assert_eq!(ports.picture().applied.https, applied.https);
     assert!(is_closed(forgotten).await);
     assert_eq!(waiting.take_error().unwrap().map(|error| error.kind()), None, "not reset");
 }
