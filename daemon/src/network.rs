@@ -1,4 +1,5 @@
-//! Where somebody comes from, as far as it can be held against him.
+//! Names and networks of the internet: what a host may be called, and where somebody comes from as
+//! far as it can be held against him.
 
 use std::net::IpAddr;
 
@@ -27,9 +28,34 @@ impl From<IpAddr> for SourceNetwork {
     }
 }
 
+/// Whether a text is a host name (RFC 952, RFC 1123) and no IPv4 address, whole or broken.
+pub fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253
+        && text.split('.').all(label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_name_has_whole_labels_and_does_not_end_in_a_number() {
+        let long = format!("{}.org", "a".repeat(64));
+        for good in ["localhost", "NET.example.org", "xn--bcher-kva.example", "1.2.3.a"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in ["", ".", "a..b", "-a.org", "a-.org", "a_b.org", "a.org.", "1.2.3", "7", &long] {
+            assert!(!is_host_name(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_mapped_address_counts_as_what_it_is() {

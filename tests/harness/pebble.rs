@@ -1,8 +1,8 @@
 //! A certificate authority that somebody else wrote: pebble, with a name server that knows every name as 127.0.0.1.
 
+use crate::authority::Authority;
 use crate::process::Process;
 use crate::until;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use tempfile::TempDir;
@@ -53,11 +53,15 @@ impl Pebble {
     /// Starts it and waits until it answers.
     pub async fn start(options: &PebbleOptions) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let root = write_certificate(&folder);
+        let authority = Authority::new();
+        let certificate = authority.issue(&["127.0.0.1"], 90);
+        std::fs::write(folder.path().join("cert.pem"), certificate.chain).expect("written");
+        std::fs::write(folder.path().join("key.pem"), certificate.key).expect("written");
+        let root = authority.root().to_owned();
         let (address, names) = (free_port(), free_port());
-        let mut authority = Self { folder, address, names, root, processes: Vec::new() };
-        authority.start_again(options).await;
-        authority
+        let mut pebble = Self { folder, address, names, root, processes: Vec::new() };
+        pebble.start_again(options).await;
+        pebble
     }
 
     /// Starts it at the same address, knowing nothing of its earlier life.
@@ -114,20 +118,6 @@ impl Pebble {
     pub fn printed(&self) -> String {
         self.processes.iter().map(Process::printed).collect()
     }
-}
-
-/// The certificate of the authority's own address, and the root above it.
-fn write_certificate(folder: &TempDir) -> String {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_key = KeyPair::generate().expect("a key");
-    let root = params.self_signed(&root_key).expect("a root");
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-    let leaf = leaf.signed_by(&key, &Issuer::from_params(&params, &root_key)).expect("a leaf");
-    std::fs::write(folder.path().join("cert.pem"), leaf.pem()).expect("written");
-    std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("written");
-    root.pem()
 }
 
 /// A port that is free for TCP and UDP. The programs cannot choose one themselves and tell it.

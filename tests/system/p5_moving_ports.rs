@@ -1,8 +1,6 @@
 //! Ports that are changed through the API while everything runs.
 
-use aerie_tests::{Agent, Appliance, Client, Owner, until};
-use hyper::header::HeaderValue;
-use hyper::{HeaderMap, Method};
+use aerie_tests::{Agent, Appliance, Client, Owner, Wire, until};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -13,21 +11,6 @@ async fn ports(owner: &Owner) -> Value {
 
 fn at(addresses: &Value, index: usize) -> SocketAddr {
     addresses[index].as_str().and_then(|text| text.parse().ok()).expect("an address")
-}
-
-/// How a port answers a device.
-async fn knock_on(port: SocketAddr) -> u16 {
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("sec-websocket-protocol", aerie_protocol::SUBPROTOCOL),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    Client::new(port).send(Method::GET, "/", headers, Vec::new()).await.status
 }
 
 async fn closes(address: SocketAddr) {
@@ -166,7 +149,8 @@ async fn d1_devices_follow_to_a_new_port_and_the_old_one_closes_when_all_are_the
     second.start_again();
     until("the move is over", async || ports(&owner).await["move"].is_null().then_some(())).await;
     owner.sees_status(&two, "active").await;
-    assert_eq!(knock_on(shared).await, 404, "the GUI's port still takes devices");
+    let knock = Wire::offering(shared, aerie_protocol::SUBPROTOCOL).await.expect("an answer");
+    assert!(knock.answer.starts_with("HTTP/1.1 404"), "the GUI's port still takes devices");
     let states = ports(&owner).await["listeners"].clone();
     let leaving = states.as_array().expect("a list").iter().any(|one| one["state"] != "open");
     assert!(!leaving, "{states}");

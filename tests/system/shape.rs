@@ -28,7 +28,20 @@ const ROOMS: &[(&str, &[&str])] = &[
             "network",
         ],
     ),
-    ("web", &["edge", "devices", "accounts", "audit", "outbound", "supervisor", "config", "clock"]),
+    (
+        "web",
+        &[
+            "edge",
+            "devices",
+            "accounts",
+            "audit",
+            "outbound",
+            "supervisor",
+            "config",
+            "clock",
+            "network",
+        ],
+    ),
     (
         "edge",
         &[
@@ -41,6 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "systemd",
             "config",
             "clock",
+            "network",
         ],
     ),
     ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock", "network"]),

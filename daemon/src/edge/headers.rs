@@ -51,10 +51,10 @@ pub(super) fn stay_secure(headers: &mut HeaderMap, include_sub_domains: bool) {
 /// Whether a browser can be told so about this host: an address is no name (RFC 6797, section
 /// 8.1.1), and `localhost` belongs to everything on a machine.
 pub(super) fn can_stay_secure(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let host = host.trim_end_matches('.');
     let last = host.rsplit('.').next().unwrap_or_default();
     !host.is_empty()
-        && last != "localhost"
+        && !last.eq_ignore_ascii_case("localhost")
         && !host.starts_with('[')
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }

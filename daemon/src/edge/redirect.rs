@@ -28,7 +28,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time for the whole connection: one request, one small answer.
 const CONNECTION_TIME: Duration = Duration::from_secs(15);
 /// Both spellings of the header that carries a login's token.
-const TOKEN_HEADERS: [&str; 2] = ["x-auth-token", "a-auth-token"];
+pub const TOKEN_HEADERS: [&str; 2] = ["x-auth-token", "a-auth-token"];
 /// hyper's least.
 const BUFFER: usize = 8 * 1024;
 
@@ -96,16 +96,23 @@ fn to_https<B>(request: &Request<B>, https_port: u16) -> Response<Body> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     // `OPTIONS *` has no path to go to.
     let path = if path.starts_with('/') { path } else { "/" };
-    let target = match https_port {
-        443 => format!("https://{host}{path}"),
-        port => format!("https://{host}:{port}{path}"),
-    };
+    let target = format!("{}{path}", https_origin(&host, https_port));
     let Ok(target) = HeaderValue::from_str(&target) else {
         return plain::text(StatusCode::BAD_REQUEST, "The path is not a valid one.\n");
     };
     let mut response = plain::empty(StatusCode::PERMANENT_REDIRECT);
     response.headers_mut().insert(LOCATION, target);
     response
+}
+
+/// A host and a port as browsers write them: IPv6 in brackets, and no port where it is 443.
+pub fn https_origin(host: &str, port: u16) -> String {
+    let bare = host.contains(':') && !host.starts_with('[');
+    let host = if bare { format!("[{host}]") } else { host.to_owned() };
+    match port {
+        443 => format!("https://{host}"),
+        port => format!("https://{host}:{port}"),
+    }
 }
 
 /// The host that the client asked for, without its port.

@@ -33,6 +33,7 @@ pub use self::allowed::Network;
 pub use self::error::OutboundError;
 pub use self::fetch::{Answer, Ask};
 pub use self::resolve::{Resolve, Resolving, SystemResolver};
+pub(crate) use self::tls::provider;
 
 /// The setting that holds the networks which an admin has allowed.
 const SETTING: &str = "outbound-allowed";

@@ -42,9 +42,9 @@ fn parse(pem: &str) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
     if some { Ok(roots) } else { Err(OutboundError::Roots) }
 }
 
-/// The same library and the same first choice of key exchange as on the appliance's own ports. All
-/// of its suites have forward secrecy and an authenticated cipher.
-fn provider() -> CryptoProvider {
+/// The library, and key exchange in our order: hybrid post-quantum first. All of its suites have
+/// forward secrecy and an authenticated cipher. The appliance's own ports begin with the same.
+pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider {
         kx_groups: vec![
             kx_group::X25519MLKEM768,

@@ -19,12 +19,10 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::accounts::{ClientInfo, Login};
-use crate::edge::Peer;
+use crate::edge::{Peer, TOKEN_HEADERS};
 
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
-/// Both spellings of the header that carries the token.
-const TOKEN_HEADERS: [&str; 2] = ["x-auth-token", "a-auth-token"];
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES: usize = 256;
 

@@ -19,7 +19,7 @@ use super::views::{Time, sentence};
 use crate::devices::events::{Event, Level};
 use crate::devices::{Announcement, Devices, Progress};
 use crate::edge::ports::{Picture, PortSettings, PortsError, Standing, Wanted};
-use crate::edge::{Ports, Through};
+use crate::edge::{Ports, Through, https_origin};
 
 /// The ports of the appliance, and how the world sees them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -377,16 +377,9 @@ fn listeners(picture: &Picture) -> Vec<ListenerView> {
 
 /// Where a browser finds a listener: on all addresses, by the host that it has used so far.
 fn place(listener: SocketAddr, came_to: Option<&str>) -> String {
-    let host = match came_to {
-        Some(host) if listener.ip().is_unspecified() || listener.ip().is_loopback() => {
-            if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
-        }
-        _ if listener.is_ipv6() => format!("[{}]", listener.ip()),
-        _ => listener.ip().to_string(),
-    };
-    match listener.port() {
-        443 => format!("https://{host}"),
-        port => format!("https://{host}:{port}"),
+    match came_to.filter(|_| listener.ip().is_unspecified() || listener.ip().is_loopback()) {
+        Some(host) => https_origin(host, listener.port()),
+        None => https_origin(&listener.ip().to_string(), listener.port()),
     }
 }
 

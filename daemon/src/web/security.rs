@@ -14,7 +14,7 @@ use super::views::{Time, sentence};
 use crate::clock::Clock;
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
-use crate::edge::{Ports, Security, SecurityError, SecuritySettings};
+use crate::edge::{Ports, Security, SecurityError, SecuritySettings, https_origin};
 
 /// What the owner says about security to the outside.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,12 +92,8 @@ pub(super) async fn text(
     };
     let mut text = format!("Contact: {contact}\nExpires: {}\n", whole_seconds(expires));
     if let Some(host) = devices.keys().host() {
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let port = match ports.picture().applied.gui_port() {
-            443 => String::new(),
-            port => format!(":{port}"),
-        };
-        text = format!("{text}Canonical: https://{host}{port}/.well-known/security.txt\n");
+        let origin = https_origin(&host, ports.picture().applied.gui_port());
+        text = format!("{text}Canonical: {origin}/.well-known/security.txt\n");
     }
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }

@@ -19,6 +19,7 @@ use crate::accounts::{Account, Accounts, NewAccount};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
 use crate::edge::{AcmeSettings, Certificates, Challenge, Mode};
+use crate::network::is_host_name;
 
 /// How far the set-up is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,7 +174,8 @@ pub(super) fn host(text: &str) -> Result<String, ApiError> {
     if bare.parse::<Ipv6Addr>().is_ok_and(|address| !address.is_unspecified()) {
         return Ok(bare.to_owned());
     }
-    if bare.parse::<Ipv4Addr>().is_ok_and(|address| !address.is_unspecified()) || is_name(bare) {
+    if bare.parse::<Ipv4Addr>().is_ok_and(|address| !address.is_unspecified()) || is_host_name(bare)
+    {
         return Ok(bare.to_ascii_lowercase());
     }
     Err(ApiError::bad_request(
@@ -187,20 +189,6 @@ pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<String, ApiError
     let header = headers.get(HOST).and_then(|value| value.to_str().ok());
     let header = header.and_then(|text| text.parse::<Authority>().ok());
     host(uri.authority().or(header.as_ref()).map_or("", Authority::host))
-}
-
-fn is_name(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let last = text.rsplit('.').next().unwrap_or_default();
-    // A last label of digits alone is a broken IPv4 address (RFC 1123).
-    text.len() <= 253
-        && text.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn country(value: &Value) -> Result<String, ApiError> {

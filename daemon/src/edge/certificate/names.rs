@@ -42,8 +42,7 @@ impl Certificates {
     }
 
     async fn check_dns(&self, name: &str) -> NameCheck {
-        let told =
-            |ok, what, todo| NameCheck { name: name.to_owned(), check: Check::Dns, ok, what, todo };
+        let told = |ok, what, todo| NameCheck::new(name, Check::Dns, ok, what, todo);
         if !is_public_name(&name.to_ascii_lowercase()) {
             let what = format!("{name:?} is no public DNS name.");
             return told(false, what, Some("Use a name with a dot, such as net.example.org."));

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::chain::Chain;
 use super::error::CertificateError;
+use crate::network::is_host_name;
 use crate::seal::Seal;
 use crate::store::tables::SealedBytes;
 use crate::store::{Reader, StoreError, Writer, tables};
@@ -104,17 +105,7 @@ impl AcmeSettings {
 
 /// A DNS name with a dot, no address, no wildcard (for which ACME wants DNS).
 pub(super) fn is_public_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
+    name.contains('.') && is_host_name(name)
 }
 
 /// What failed.
