@@ -1,5 +1,3 @@
-import { counted } from '../format';
-
 export const words = {
   title: 'Certificate',
   lead: 'How browsers and devices know that they talk to this appliance. A change drops no session.',
@@ -97,7 +95,6 @@ export const words = {
   fingerprint: 'SHA-256 fingerprint',
   details: 'Details of the certificate',
   detailsOf: (key: string) => `Details of the ${key} certificate`,
-  moreNames: (names: string[]) => `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${counted(names.length - 3, 'more', 'more')}` : ''}`,
 };
 
 export const security = {

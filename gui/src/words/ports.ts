@@ -9,7 +9,6 @@ export const words = {
   discard: 'Discard changes',
   save: 'Save',
   unchanged: 'There is nothing to save.',
-  mend: 'Mend what is marked first.',
   busyPending: 'Another change waits to be confirmed. Confirm or undo it first.',
 
   // What is

@@ -58,7 +58,8 @@ export function problems(lists: Lists): Record<keyof Lists, (string | null)[]> {
   return { http: look(lists.http), https: look(lists.https), inform: look(lists.inform) };
 }
 
-const bracketed = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host);
+/** As a host stands before a port. */
+export const bracketed = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host);
 
 /** The port that devices are told. */
 export function doorPort(settings: PortSettings): number {
