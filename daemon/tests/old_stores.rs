@@ -111,6 +111,7 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         country: "AT".to_owned(),
         session_timeout: Some(3_600_000),
         preferences: "{}".to_owned(),
+        force_password_change: false,
         created: AT,
         updated: AT,
     };

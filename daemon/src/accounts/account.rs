@@ -139,6 +139,7 @@ pub(super) fn first_record(new: NewAccount, hash: PasswordHash, now: Timestamp) 
         country: new.country,
         session_timeout: None,
         preferences: String::new(),
+        force_password_change: false,
         created: now.as_millisecond(),
         updated: now.as_millisecond(),
     }

@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::logins::LoginId;
-use super::{Account, AccountError, Accounts};
+use super::{Account, AccountError, Accounts, notices};
 use crate::audit;
 
 /// Leaked logins that are remembered, to tell why they ended.
 const REMEMBERED: usize = 256;
+
+/// What its account is told.
+const LEAKED: &str = "One of your logins was ended: its token was sent over plain HTTP, where \
+    anybody on the way could read it. Look for a script or a bookmark that says http://.";
 
 /// The logins that leaked lately.
 #[derive(Default)]
@@ -47,10 +51,11 @@ impl Accounts {
         let Some(login) = self.inner.logins.get(&id, now) else { return Ok(None) };
         let account = self.account(login.account).await?;
         self.end(vec![id]).await?;
-        let who = login.account.to_string();
+        let who = login.account;
         let about = "its token came over plain HTTP";
         let write = move |writer: &crate::store::Writer<'_>| {
-            audit::append(writer, now, &who, "login-leaked", about)
+            audit::append(writer, now, &who.to_string(), "login-leaked", about)?;
+            notices::tell(writer, who, now, LEAKED)
         };
         self.inner.store.write(write).await?;
         Ok(Some(account))

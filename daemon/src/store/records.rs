@@ -229,6 +229,9 @@ pub struct AccountRecord {
     /// GUI preferences as JSON text.
     #[serde(default)]
     pub preferences: String,
+    /// Nothing but a change of the password is allowed to it.
+    #[serde(default)]
+    pub force_password_change: bool,
     /// When it was made, in milliseconds since 1970.
     pub created: i64,
     /// Last change.
@@ -237,6 +240,123 @@ pub struct AccountRecord {
 
 fn yes() -> bool {
     true
+}
+
+/// The second factors of an account. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FactorsRecord {
+    /// Codes from an app.
+    #[serde(default)]
+    pub totp: Option<TotpRecord>,
+    /// SHA-256 of the recovery codes that have not been used.
+    #[serde(default)]
+    pub recovery: Vec<RecoveryRecord>,
+    /// Passkeys.
+    #[serde(default)]
+    pub passkeys: Vec<PasskeyRecord>,
+}
+
+/// A confirmed app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TotpRecord {
+    /// The secret, sealed under `totp/<account>`.
+    #[serde(with = "bytes")]
+    pub sealed: Vec<u8>,
+    /// When its first code confirmed it.
+    pub confirmed: i64,
+    /// The newest time step of which a code was taken (RFC 6238, section 5.2: each once).
+    pub last_step: u64,
+}
+
+/// A recovery code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryRecord(#[serde(with = "bytes")] pub [u8; 32]);
+
+/// A passkey.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasskeyRecord {
+    /// For the list.
+    pub id: Uuid,
+    /// The account's name for it.
+    pub name: String,
+    /// The host name that it was made for: its relying party.
+    pub host: String,
+    /// The credential, as the library writes it in JSON.
+    pub credential: String,
+    /// When it was enrolled.
+    pub created: i64,
+    /// Last use.
+    #[serde(default)]
+    pub last_used: Option<i64>,
+}
+
+/// An API token or a key of the CRM. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Who made it.
+    pub account: Uuid,
+    /// "token" for the network API, "app-key" for the CRM.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// A note.
+    #[serde(default)]
+    pub meta: String,
+    /// "superadmin", "admin" or "guest"; of an app key, "read" or "write".
+    pub scope: String,
+    /// May do what a login has to step up for, from its addresses.
+    #[serde(default)]
+    pub step_up: bool,
+    /// Networks that it may come from, as CIDR; none: from anywhere.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// When it was made.
+    pub created: i64,
+    /// When it ends; never, if not set.
+    #[serde(default)]
+    pub expires: Option<i64>,
+    /// Last use.
+    #[serde(default)]
+    pub last_used: Option<i64>,
+    /// Where the last use came from.
+    #[serde(default)]
+    pub last_address: String,
+}
+
+/// The networks that an account has logged in from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HomesRecord {
+    /// Each with its first and last login, in milliseconds since 1970; the least recent goes first.
+    pub networks: Vec<(String, i64, i64)>,
+}
+
+/// What an account has to be told at its next login.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct NoticesRecord {
+    /// Oldest first.
+    pub notices: Vec<NoticeRecord>,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NoticeRecord {
+    /// For the list.
+    pub id: Uuid,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// For people.
+    pub message: String,
+}
+
+/// Wrong attempts, over a restart.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ThrottleRecord {
+    /// How many.
+    pub wrong: u32,
+    /// The last of them, in milliseconds since 1970.
+    pub last: i64,
+    /// Until when the next one has to wait.
+    pub blocked_until: i64,
 }
 
 /// A login. Times are milliseconds since 1970.

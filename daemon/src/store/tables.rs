@@ -8,8 +8,9 @@ use std::marker::PhantomData;
 use uuid::Uuid;
 
 use super::records::{
-    AccountRecord, AuditRecord, DeviceRecord, EventRecord, ForgottenRecord, HistoryRecord,
-    LoginRecord, SiteRecord,
+    AccountRecord, AuditRecord, DeviceRecord, EventRecord, FactorsRecord, ForgottenRecord,
+    HistoryRecord, HomesRecord, LoginRecord, NoticesRecord, SiteRecord, ThrottleRecord,
+    TokenRecord,
 };
 
 /// About the store itself: [`SCHEMA_VERSION`] and [`PROBE`].
@@ -28,6 +29,16 @@ pub const ACCOUNTS: Table<Uuid, AccountRecord> = Table::new("accounts");
 pub const ACCOUNT_NAMES: Table<str, Uuid> = Table::new("account_names");
 /// Logins, by the SHA-256 of their token.
 pub const LOGINS: Table<[u8; 32], LoginRecord> = Table::new("logins");
+/// Second factors, by account.
+pub const FACTORS: Table<Uuid, FactorsRecord> = Table::new("factors");
+/// API tokens and app keys, by the SHA-256 of their secret.
+pub const TOKENS: Table<[u8; 32], TokenRecord> = Table::new("tokens");
+/// Networks that accounts have logged in from, by account.
+pub const HOMES: Table<Uuid, HomesRecord> = Table::new("homes");
+/// What accounts have to be told, by account.
+pub const NOTICES: Table<Uuid, NoticesRecord> = Table::new("notices");
+/// Wrong attempts, by what they were aimed at.
+pub const THROTTLE: Table<str, ThrottleRecord> = Table::new("throttle");
 /// Sites.
 pub const SITES: Table<Uuid, SiteRecord> = Table::new("sites");
 /// Authorised devices.
