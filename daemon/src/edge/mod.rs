@@ -20,6 +20,7 @@ mod listen;
 mod plain;
 pub mod ports;
 mod redirect;
+mod refusal;
 mod security;
 mod serve;
 mod socket;
