@@ -21,6 +21,7 @@ mod p3_own_certificate;
 mod p4_policy;
 mod p4_sslyze;
 mod p4_testssl;
+mod p5_behind_a_proxy;
 mod p5_moving_ports;
 mod p6_integrity;
 mod p6_observatory;
