@@ -3,7 +3,7 @@
 use aerie_tests::{Agent, Appliance, Client, LiveSocket, Nginx, Owner, open_socket, until};
 use serde_json::{Value, json};
 
-/// nginx as its own documentation says for WebSockets: <https://nginx.org/en/docs/http/websocket.html>.
+/// nginx as its own documentation has it for such sockets: <https://nginx.org/en/docs/http/websocket.html>.
 async fn in_front_of(appliance: &Appliance) -> Nginx {
     let http = "map $http_upgrade $connection_upgrade { default upgrade; '' close; }";
     let location = format!(
@@ -32,7 +32,8 @@ async fn p5_people_and_devices_come_through_a_proxy_at_its_name_and_port() {
     let outside = Client::new(nginx.address());
     let credentials = json!({"username": "owner", "password": aerie_tests::PASSWORD});
     outside.post("/user/login", credentials.clone()).await.expect(200);
-    let told = until("the login is told", async || logins_told(&owner).await.into_iter().next()).await;
+    let told =
+        until("the login is told", async || logins_told(&owner).await.into_iter().next()).await;
     assert!(told.ends_with("from 127.0.0.1."), "{told}");
 
     let mut wanted = owner.client.get("/nms/ports").await.expect(200).json()["applied"].clone();
@@ -68,7 +69,12 @@ async fn p5_people_and_devices_come_through_a_proxy_at_its_name_and_port() {
 async fn login_from(address: &str, nginx: &Nginx, credentials: &Value) -> String {
     let mut curl = tokio::process::Command::new("curl");
     curl.args(["--silent", "--show-error", "--insecure", "--include", "--interface", address])
-        .args(["--header", "X-Forwarded-For: 203.0.113.66", "--header", "Content-Type: application/json"])
+        .args([
+            "--header",
+            "X-Forwarded-For: 203.0.113.66",
+            "--header",
+            "Content-Type: application/json",
+        ])
         .args(["--data", &credentials.to_string()])
         .arg(format!("https://{}/nms/api/v2.1/user/login", nginx.address()));
     let printed = aerie_tests::run_tool(curl).await;
