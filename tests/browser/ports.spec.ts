@@ -1,12 +1,12 @@
 // Settings > Ports & certificates: how it stands, and changing the address that one stands on without being locked out.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import type { Appliance } from "./appliance.ts";
 import { expect, inspect, logIn, test, visit } from "./page.ts";
+import { freePort } from "./pebble.ts";
 
 test.use({ story: "the ports" });
 test.describe.configure({ mode: "serial" });
@@ -14,18 +14,6 @@ test.describe.configure({ mode: "serial" });
 test.beforeAll(async ({ appliance }) => {
   await appliance.setUp();
 });
-
-/** A port that was free a moment ago. */
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const place = server.address();
-      server.close(() => (typeof place === "object" && place ? done(place.port) : fail(new Error("no port"))));
-    });
-  });
-}
 
 async function open(page: Page, appliance: Appliance): Promise<void> {
   await logIn(page, appliance);
