@@ -45,6 +45,7 @@ use crate::devices::Devices;
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::accepting::Accepting;
+pub use self::body::ArrivingError;
 pub use self::certificate::{
     AcmeSettings, AcmeStatus, CertificateError, CertificateInfo, CertificateStatus, Certificates,
     Challenge, Check, Failure, Foundation, Mode, NameCheck, OwnFiles, OwnPem, OwnStatus, Serving,

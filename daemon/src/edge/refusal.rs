@@ -80,7 +80,7 @@ fn sentence(status: StatusCode) -> &'static str {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => TOO_LONG,
         StatusCode::URI_TOO_LONG => "The address of this request is too long.\n",
-        _ => "This is no request of HTTP/1.1 (RFC 9112): its first lines cannot be read.\n",
+        _ => "By RFC 9112 this is no request: its first lines cannot be read.\n",
     }
 }
 

@@ -408,8 +408,8 @@ async fn p6_a_head_that_cannot_be_read_is_answered_with_every_header_and_a_sente
 
 fn assert_secured(answer: &str) {
     let mut wanted = http::HeaderMap::new();
-    super::headers::secure(&mut wanted);
-    super::headers::never_store(&mut wanted);
+    headers::secure(&mut wanted);
+    headers::never_store(&mut wanted);
     for (name, value) in &wanted {
         let line = format!("\r\n{name}: {}\r\n", value.to_str().unwrap());
         assert!(answer.contains(&line), "{line:?} is missing: {answer}");
