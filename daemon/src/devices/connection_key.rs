@@ -8,13 +8,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use aerie_protocol::address::Address;
 use aerie_protocol::key::{DeviceKey, KeyError, KeySecret};
 use aerie_protocol::noise::{NoiseError, StaticKey};
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::accounts::Actor;
+use crate::audit;
 use crate::seal::{Seal, SealError};
 use crate::store::tables::SealedBytes;
-use crate::store::{Store, StoreError, tables};
+use crate::store::{Store, StoreError, Writer, tables};
 
 /// The name that the static key is sealed and stored under.
 const STATIC_KEY: &str = "appliance-static-key";
@@ -61,8 +64,9 @@ struct Door {
 #[derive(Clone)]
 pub struct ConnectionKeys {
     store: Store,
+    seal: Seal,
     static_key: StaticKey,
-    generic: Arc<KeySecret>,
+    generic: Arc<RwLock<Arc<KeySecret>>>,
     host: watch::Sender<Option<String>>,
     door: Arc<RwLock<Door>>,
 }
@@ -96,8 +100,9 @@ impl ConnectionKeys {
         let door = Door { port: 443, untrusted: true, public_host: None, public_port: None };
         Ok(Self {
             store: store.clone(),
+            seal: seal.clone(),
             static_key,
-            generic: Arc::new(generic),
+            generic: Arc::new(RwLock::new(Arc::new(generic))),
             host: watch::Sender::new(host),
             door: Arc::new(RwLock::new(door)),
         })
@@ -109,13 +114,37 @@ impl ConnectionKeys {
     }
 
     /// The secret of the generic device key that is written now.
-    pub fn current(&self) -> &KeySecret {
-        &self.generic
+    pub fn current(&self) -> Arc<KeySecret> {
+        Arc::clone(&self.generic.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The secret of a live device key, by the generation that a first contact names.
     pub fn secret(&self, generation: [u8; 4]) -> Option<Arc<KeySecret>> {
-        (self.generic.generation() == generation).then(|| Arc::clone(&self.generic))
+        let current = self.current();
+        (current.generation() == generation).then_some(current)
+    }
+
+    /// Makes another secret for the generic device key. The one before lets nobody in from then on;
+    /// enrolled devices need none. Durable when it returns.
+    pub async fn rotate(&self, by: Actor, at: Timestamp) -> Result<(), KeysError> {
+        let before = self.current().generation();
+        let made = loop {
+            let made = KeySecret::generate()?;
+            if made.generation() != before {
+                break Arc::new(made);
+            }
+        };
+        let sealed = SealedBytes(self.seal.seal(DEVICE_KEY, made.to_bytes().as_slice())?);
+        let generic = Arc::clone(&self.generic);
+        let write = move |writer: &Writer<'_>| {
+            writer.put(tables::SECRETS, DEVICE_KEY, &sealed)?;
+            let about = format!("generic device key, from {}", by.address.to_canonical());
+            audit::append(writer, at, &by.account.to_string(), "device-key-rotated", &about)?;
+            // In the transaction: of two at the same moment, both places keep the same one.
+            *generic.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&made);
+            Ok(())
+        };
+        Ok(self.store.write(write).await?)
     }
 
     /// Says at which port devices are served. Until then 443.
@@ -177,23 +206,37 @@ impl ConnectionKeys {
     /// The generic device key: the string that an owner pastes into devices. It always carries the
     /// pin of the appliance's static key.
     pub fn device_key(&self) -> Result<Zeroizing<String>, KeysError> {
+        Ok(self.named_device_key()?.0)
+    }
+
+    /// The same, with the generation by which it can be named.
+    pub fn named_device_key(&self) -> Result<(Zeroizing<String>, [u8; 4]), KeysError> {
         let host = self.host().ok_or(KeysError::NotSetUp)?;
         let door = self.door();
         let port = door.public_port.unwrap_or(door.port);
-        Ok(self.written_for(door.public_host.unwrap_or(host), port, door.untrusted))
+        let host = door.public_host.unwrap_or(host);
+        let current = self.current();
+        let key = self.written_for(&current, host, port, door.untrusted);
+        Ok((key, current.generation()))
     }
 
     /// Whether a device key can hold this host and port.
     fn check(&self, host: String, port: u16) -> Result<(), KeysError> {
-        DeviceKey::parse(&self.written_for(host, port, true))?;
+        DeviceKey::parse(&self.written_for(&self.current(), host, port, true))?;
         Ok(())
     }
 
-    fn written_for(&self, host: String, port: u16, untrusted: bool) -> Zeroizing<String> {
+    fn written_for(
+        &self,
+        secret: &KeySecret,
+        host: String,
+        port: u16,
+        untrusted: bool,
+    ) -> Zeroizing<String> {
         let key = DeviceKey {
             host,
             port,
-            secret: KeySecret::clone(&self.generic),
+            secret: secret.clone(),
             allow_untrusted: untrusted,
             pin: Some(self.static_key.public()),
         };

@@ -267,6 +267,9 @@ impl Hold {
         if !rooms.accounts.is_live(&login) {
             return Err(Why::LoginEnded);
         }
+        if rooms.accounts.is_due(&login) {
+            return Err(Why::NotAllowed);
+        }
         let seat = sockets.open.enter(login).ok_or(Why::TooMany)?;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -289,6 +292,9 @@ impl Hold {
             }
             if !self.accounts.is_live(&self.login) {
                 return Why::LoginEnded;
+            }
+            if self.accounts.is_due(&self.login) {
+                return Why::NotAllowed;
             }
         }
     }
