@@ -1,6 +1,7 @@
 //! Accounts on a store in memory.
 
 mod people;
+mod tokens;
 
 use std::time::Duration;
 
