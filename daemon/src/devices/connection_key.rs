@@ -324,6 +324,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn l4_a_changed_device_key_lets_the_old_one_in_no_more_and_stays_over_a_restart() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        keys.set_host("aerie.example".to_owned()).await.unwrap();
+        let (old, pin) = (keys.current(), keys.static_key().public());
+        let reader = keys.clone();
+        let by = Actor { account: uuid::Uuid::nil(), address: [198, 51, 100, 7].into() };
+        keys.rotate(by, Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(reader.secret(old.generation()).is_none());
+        let new = reader.current();
+        assert_ne!(new.psk(), old.psk());
+        assert_eq!(reader.secret(new.generation()).as_deref(), Some(&*new));
+        let written = DeviceKey::parse(&reader.device_key().unwrap()).unwrap();
+        assert_eq!((&written.secret, written.pin), (&*new, Some(pin)));
+        let again = appliance.keys().await;
+        assert_eq!(again.current(), new);
+        assert_eq!(again.static_key().public(), pin, "enrolled devices notice nothing");
+        let audit = appliance.store.read(|reader| reader.all(tables::AUDIT)).await.unwrap();
+        assert_eq!(audit[0].1.what, "device-key-rotated");
+    }
+
+    #[tokio::test]
+    async fn of_two_changes_at_once_memory_and_store_keep_the_same() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        let by = Actor { account: uuid::Uuid::nil(), address: [198, 51, 100, 7].into() };
+        let at = Timestamp::UNIX_EPOCH;
+        let (one, other) = tokio::join!(keys.rotate(by, at), keys.rotate(by, at));
+        one.and(other).unwrap();
+        assert_eq!(appliance.keys().await.current(), keys.current());
+    }
+
+    #[tokio::test]
     async fn an_ipv6_host_can_be_read_back_and_a_host_that_is_none_is_refused() {
         let keys = Appliance::new().keys().await;
         keys.set_host("2001:db8::7".to_owned()).await.unwrap();

@@ -8,8 +8,12 @@ use jiff::Timestamp;
 
 use super::error::ApiError;
 use super::extract::{address_of, app_key, token};
+use super::socket::is_same_origin;
 use crate::accounts::{Accounts, Due, Kind, Login, Role};
 use crate::clock::Clock;
+
+/// By this header a browser tells whether a page calls its own place (W3C Fetch Metadata).
+const FETCH_SITE: &str = "sec-fetch-site";
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +53,20 @@ pub(super) struct Rule {
 }
 
 /// Lets a request through to its handler, with its login in the extensions, or refuses it: first
-/// 401, then 403 for the role, then 403 for what is due, then 403 for the step-up.
+/// 401, then 403 for a foreign page, for the role, for what is due, for the step-up.
 pub(super) async fn enforce(
     State(line): State<Rule>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     if line.access == Access::Public {
+        require_own_page(&request)?;
         return Ok(next.run(request).await);
     }
-    let shown = shown(line.access, &request)?;
+    let (shown, as_app_key) = shown(line.access, &request)?;
     let login = line.accounts.admit(shown, address_of(request.extensions()))?;
-    require_kind(&login, line.access)?;
+    require_kind(&login, line.access, as_app_key)?;
+    require_own_page(&request)?;
     require(&login, role(line.access, request.method()))?;
     if !matches!(line.access, Access::Own | Access::Known) {
         require_nothing_due(&login)?;
@@ -72,19 +78,16 @@ pub(super) async fn enforce(
     Ok(next.run(request).await)
 }
 
-/// The token or app key of a request.
-fn shown(access: Access, request: &Request) -> Result<&str, ApiError> {
+/// The token or app key of a request, and whether it came as an app key.
+fn shown(access: Access, request: &Request) -> Result<(&str, bool), ApiError> {
     let (token, app_key) = (token(request.headers()), app_key(request.headers()));
     match (access, token, app_key) {
-        (Access::Crm, _, Some(key)) => Ok(key),
-        (_, Some(token), _) => Ok(token),
+        (Access::Crm, _, Some(key)) => Ok((key, true)),
+        (_, Some(token), _) => Ok((token, false)),
         (Access::Crm, None, None) => Err(ApiError::unauthorized(
             "Send an app key in the header X-Auth-App-Key. Make one in Settings, Users.",
         )),
-        (_, None, Some(_)) => Err(wrong_kind(
-            "This is a CRM app key; for this call send an API token or a login in the header \
-             x-auth-token.",
-        )),
+        (_, None, Some(_)) => Err(wrong_kind(NOT_AN_APP_KEY)),
         (_, None, None) => Err(ApiError::unauthorized(
             "Log in first: POST /nms/api/v2.1/user/login gives a token for the header \
              x-auth-token.",
@@ -92,21 +95,31 @@ fn shown(access: Access, request: &Request) -> Result<&str, ApiError> {
     }
 }
 
+/// What is told where an app key came and something else is needed.
+const NOT_AN_APP_KEY: &str = "This is a CRM app key; for this call send an API token or a login in \
+    the header x-auth-token.";
+
 fn wrong_kind(message: &'static str) -> ApiError {
     ApiError::unauthorized(message).named("WrongKindOfKey")
 }
 
-/// Refuses an app key where the CRM is not, and a token where only the CRM is.
-fn require_kind(login: &Login, access: Access) -> Result<(), ApiError> {
+/// Refuses an app key where the CRM is not, a token where only the CRM is, and each under the
+/// other's header.
+fn require_kind(login: &Login, access: Access, as_app_key: bool) -> Result<(), ApiError> {
     match (access, login.kind) {
+        (Access::Crm, Kind::AppKey { .. }) if as_app_key => Ok(()),
+        (Access::Crm, Kind::AppKey { .. }) => {
+            Err(wrong_kind("This is a CRM app key; send it in the header X-Auth-App-Key."))
+        }
+        (Access::Crm, Kind::Login) if !as_app_key => Ok(()),
+        (Access::Crm, Kind::Login) => Err(wrong_kind(
+            "This is a login's token and no app key; send it in the header x-auth-token.",
+        )),
         (Access::Crm, Kind::Token) => Err(wrong_kind(
             "This is an API token; for the CRM send an app key in the header X-Auth-App-Key.",
         )),
-        (Access::Crm, _) | (_, Kind::Login) => Ok(()),
-        (_, Kind::AppKey { .. }) => Err(wrong_kind(
-            "This is a CRM app key; for this call send an API token or a login in the header \
-             x-auth-token.",
-        )),
+        (_, Kind::Login) => Ok(()),
+        (_, Kind::AppKey { .. }) => Err(wrong_kind(NOT_AN_APP_KEY)),
         (Access::Own, Kind::Token) => Err(ApiError::forbidden(
             "This call is about a person's own login; a token has none. Log in with a user name \
              and password.",
@@ -116,12 +129,32 @@ fn require_kind(login: &Login, access: Access) -> Result<(), ApiError> {
     }
 }
 
+/// Refuses what another page has a browser do. A browser tells where it comes from; behind a proxy
+/// that writes another host the first of the two headers is the one that is right.
+fn require_own_page(request: &Request) -> Result<(), ApiError> {
+    if reads(request.method()) {
+        return Ok(());
+    }
+    let own = match request.headers().get(FETCH_SITE) {
+        Some(site) => site == "same-origin" || site == "none",
+        None => is_same_origin(request.uri(), request.headers()),
+    };
+    if own {
+        return Ok(());
+    }
+    let message = "This call was made by a page of another place. Use the appliance's own pages.";
+    Err(ApiError::forbidden(message).named("ForeignOrigin"))
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// What a caller's role has to reach.
 fn role(access: Access, method: &Method) -> Role {
-    let reads = matches!(*method, Method::GET | Method::HEAD);
     match access {
         Access::Admin => Role::Admin,
-        Access::Crm if !reads => Role::Admin,
+        Access::Crm if !reads(method) => Role::Admin,
         Access::Crm | Access::Public | Access::Own | Access::Known | Access::ReadOnly => {
             Role::ReadOnly
         }
@@ -174,4 +207,45 @@ pub(super) fn require_step_up(login: &Login, now: Timestamp) -> Result<(), ApiEr
          it comes from.",
     )
     .named("TokenMayNot"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn asked(method: Method, headers: &[(&str, &str)]) -> Request {
+        let mut request = Request::builder().method(method).uri("/nms/api/v2.1/user/logout");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn l1_a_foreign_page_changes_nothing() {
+        let host = ("host", "aerie.example:8443");
+        let post =
+            |headers: &[(&str, &str)]| require_own_page(&asked(Method::POST, headers)).is_ok();
+        assert!(post(&[host]), "a script");
+        assert!(post(&[host, ("origin", "https://aerie.example:8443")]));
+        assert!(post(&[host, ("origin", "https://aerie.example"), (FETCH_SITE, "same-origin")]));
+        for origin in ["https://evil.example", "https://aerie.example", "null"] {
+            assert!(!post(&[host, ("origin", origin)]), "{origin}");
+        }
+        for site in ["cross-site", "same-site", "else"] {
+            assert!(!post(&[host, (FETCH_SITE, site)]), "{site}");
+        }
+        let looks = asked(Method::GET, &[host, (FETCH_SITE, "cross-site")]);
+        assert!(require_own_page(&looks).is_ok(), "it cannot read the answer");
+    }
+
+    #[test]
+    fn l4_an_app_key_that_reads_writes_nothing_in_the_crm() {
+        assert_eq!(role(Access::Crm, &Method::GET), Role::ReadOnly);
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert_eq!(role(Access::Crm, &method), Role::Admin);
+        }
+    }
 }
