@@ -121,9 +121,9 @@ async fn l1_logins_and_tokens_outlive_a_restart_and_a_kill() {
     owner.client.delete(&path).await.expect(200);
     for kill in [false, true] {
         if kill {
-            appliance.kill().await
+            appliance.kill().await;
         } else {
-            drop(appliance.terminate().await)
+            assert!(appliance.terminate().await.success());
         }
         appliance.start_again().await;
         owner.client.get("/devices").await.expect(200);

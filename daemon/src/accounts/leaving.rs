@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Accounts;
 use super::error::AccountError;
 use super::logins::{LoginId, time};
-use super::people::{Actor, end_all, note, refusal};
+use super::people::{Actor, note, refusal};
 use crate::store::tables::{ACCOUNTS, AUDIT, TOKENS};
 use crate::store::{StoreError, Writer};
 
@@ -50,11 +50,15 @@ pub struct SecretSeen {
 pub(super) struct Shown(Mutex<HashMap<(Uuid, String), Timestamp>>);
 
 impl Shown {
-    /// Whether a look is the first within an hour.
-    fn is_new(&self, account: Uuid, secret: String, now: Timestamp) -> bool {
+    /// Whether a look was written down within the hour.
+    fn knows(&self, look: &(Uuid, String), now: Timestamp) -> bool {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shown.retain(|_, at| now.duration_since(*at) < SEEN_AGAIN);
-        shown.insert((account, secret), now).is_none()
+        shown.contains_key(look)
+    }
+
+    fn remember(&self, look: (Uuid, String), now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(look, now);
     }
 }
 
@@ -72,17 +76,12 @@ impl Accounts {
                 return Ok(Err(refused));
             }
             let now = room.inner.clock.now();
-            let mut ended = end_all(writer, id, &mut record)?;
-            let logins = ended.len();
+            let logins = room.put_anew(writer, id, &mut record)?.len();
             let deleted = delete_tokens(writer, id)?;
             let app_keys = deleted.iter().filter(|(_, app_key)| *app_key).count();
             let tokens = deleted.len() - app_keys;
-            ended.extend(deleted.into_iter().map(|(token, _)| token));
-            record.updated = now.as_millisecond();
-            writer.put(ACCOUNTS, &id, &record)?;
             note(writer, now, by, "account-offboarded", &record.username)?;
-            room.inner.standings.know(id, &record);
-            room.forget(&ended);
+            room.forget(&deleted.into_iter().map(|(token, _)| token).collect::<Vec<_>>());
             Ok(Ok((logins, tokens, app_keys)))
         };
         let (logins, tokens, app_keys) = self.inner.store.write(write).await??;
@@ -93,11 +92,15 @@ impl Accounts {
     /// Writes down that an account is shown a secret. Before it is.
     pub async fn shows_secret(&self, by: Actor, secret: String) -> Result<(), AccountError> {
         let now = self.inner.clock.now();
-        if !self.inner.shown.is_new(by.account, secret.clone(), now) {
+        let look = (by.account, secret);
+        if self.inner.shown.knows(&look, now) {
             return Ok(());
         }
-        let write = move |writer: &Writer<'_>| note(writer, now, by, SECRET_SEEN, &secret);
-        Ok(self.inner.store.write(write).await?)
+        let written = look.1.clone();
+        let write = move |writer: &Writer<'_>| note(writer, now, by, SECRET_SEEN, &written);
+        self.inner.store.write(write).await?;
+        self.inner.shown.remember(look, now);
+        Ok(())
     }
 
     async fn secrets_seen(&self, id: Uuid) -> Result<Vec<SecretSeen>, AccountError> {

@@ -6,7 +6,7 @@ use super::account::{
 };
 use super::error::AccountError;
 use super::logins::{Login, LoginToken};
-use super::people::{Actor, end_all, note};
+use super::people::{Actor, note};
 use super::person::minimum;
 use super::{Accounts, Begun, ClientInfo, passwords};
 use crate::store::Writer;
@@ -71,13 +71,9 @@ impl Accounts {
             after.password_hash.clone_from(&hash.bcrypt);
             after.pepper.clone_from(&hash.pepper);
             after.force_password_change = false;
-            after.updated = now.as_millisecond();
-            let ended = end_all(writer, id, &mut after)?;
-            writer.put(ACCOUNTS, &id, &after)?;
+            room.put_anew(writer, id, &mut after)?;
             note(writer, now, by, "password-changed", &after.username)?;
             Begun::put(writer, login, &record, &[])?;
-            room.inner.standings.know(id, &after);
-            room.close(id, &ended);
             Ok(Some(role(&after)))
         };
         // Without an answer somebody ended all logins, or disabled the account, in between.

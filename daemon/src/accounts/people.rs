@@ -367,27 +367,38 @@ impl Accounts {
             || role(&before) != role(&after)
             || before.enabled && !after.enabled
             || before.password_hash != after.password_hash;
-        after.updated = now.as_millisecond();
-        let ended = if ends { end_all(writer, id, &mut after)? } else { Vec::new() };
-        writer.put(ACCOUNTS, &id, &after)?;
-        self.inner.standings.know(id, &after);
+        if ends {
+            self.put_anew(writer, id, &mut after)?;
+        } else {
+            after.updated = now.as_millisecond();
+            writer.put(ACCOUNTS, &id, &after)?;
+            self.inner.standings.know(id, &after);
+        }
         if factors_off {
             self.inner.standings.set_factor(id, false);
         }
-        self.close(id, &ended);
         Ok(Ok(()))
     }
 
-    /// Ends logins in memory, and closes what hangs on an account's tokens: they may reach less
-    /// far now.
-    pub(super) fn close(&self, id: Uuid, ended: &[LoginId]) {
-        self.forget(ended);
-        if ended.is_empty() {
-            return;
-        }
+    /// Writes an account that has become another one: all its logins end, those too that begin at
+    /// this moment, and what hangs on its tokens closes, since they may reach less far now. In the
+    /// transaction of what made it so; the ended logins.
+    pub(super) fn put_anew(
+        &self,
+        writer: &Writer<'_>,
+        id: Uuid,
+        record: &mut AccountRecord,
+    ) -> Result<Vec<LoginId>, StoreError> {
+        record.updated = self.inner.clock.now().as_millisecond();
+        let ended = end_all(writer, id, record)?;
+        writer.put(ACCOUNTS, &id, record)?;
+        self.inner.standings.know(id, record);
+        self.forget(&ended);
+        self.forget(&self.inner.logins.of_account(id));
         for (token, _) in self.inner.tokens.all(Some(id)) {
             self.inner.ended.send(token).ok();
         }
+        Ok(ended)
     }
 
     /// Deletes an account with everything that was its own.

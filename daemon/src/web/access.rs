@@ -118,14 +118,13 @@ fn require_kind(login: &Login, access: Access, as_app_key: bool) -> Result<(), A
         (Access::Crm, Kind::Token) => Err(wrong_kind(
             "This is an API token; for the CRM send an app key in the header X-Auth-App-Key.",
         )),
-        (_, Kind::Login) => Ok(()),
         (_, Kind::AppKey { .. }) => Err(wrong_kind(NOT_AN_APP_KEY)),
         (Access::Own, Kind::Token) => Err(ApiError::forbidden(
             "This call is about a person's own login; a token has none. Log in with a user name \
              and password.",
         )
         .named("LoginNeeded")),
-        (_, Kind::Token) => Ok(()),
+        (_, Kind::Login | Kind::Token) => Ok(()),
     }
 }
 
