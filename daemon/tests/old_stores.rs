@@ -112,6 +112,7 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         session_timeout: Some(3_600_000),
         preferences: "{}".to_owned(),
         force_password_change: false,
+        era: 0,
         created: AT,
         updated: AT,
     };
@@ -127,6 +128,8 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         stepped_up: Some(AT),
         address: "198.51.100.7".to_owned(),
         client: "browser".to_owned(),
+        era: 0,
+        seen: Vec::new(),
     };
     writer.put(LOGINS, &KEY, &login)?;
     writer.put(SETTINGS, "hostname", &"\"localhost\"".to_owned())?;

@@ -17,35 +17,36 @@ use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
     Web, certificates, device_actions, devices, health, live, logs, nms, openapi, outgoing, ports,
-    security, setup, shell, sites, statistics, tickets, user,
+    security, setup, shell, sites, statistics, tickets, token, user, users,
 };
 
 /// The table.
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
-    use Access::{Admin, Public, ReadOnly};
+    use Access::{Admin, Known, Own, Public, ReadOnly};
     use StepUp::{No, Yes};
     vec![
         // Set-up and logins.
         get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
         post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
         post("/nms/api/v2.1/user/login", Public, No, user::login),
-        post("/nms/api/v2.1/user/logout", ReadOnly, No, user::logout),
-        get("/nms/api/v2.1/user", ReadOnly, No, user::read),
-        put("/nms/api/v2.1/user", ReadOnly, No, user::change),
-        post("/nms/api/v2.1/user/check-session", ReadOnly, No, user::check_session),
-        post("/nms/api/v2.1/user/step-up", ReadOnly, No, user::step_up),
+        post("/nms/api/v2.1/user/logout", Own, No, user::logout),
+        get("/nms/api/v2.1/user", Known, No, user::read),
+        put("/nms/api/v2.1/user", Own, No, user::change),
+        post("/nms/api/v2.1/user/notices/dismiss", Own, No, user::dismiss_notices),
+        post("/nms/api/v2.1/user/check-session", Known, No, user::check_session),
+        post("/nms/api/v2.1/user/step-up", Own, No, user::step_up),
         // The appliance.
         get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
         get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
-        get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
+        get("/nms/api/v2.1/nms/keep-alive", Known, No, nms::keep_alive),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
         post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, device_actions::delete_many),
-        post("/nms/api/v2.1/devices/bulkrestart", Admin, No, device_actions::restart_many),
-        post("/nms/api/v2.1/devices/refresh", Admin, No, device_actions::refresh_many),
+        post("/nms/api/v2.1/devices/bulkrestart", Admin, Yes, device_actions::restart_many),
+        post("/nms/api/v2.1/devices/refresh", Admin, Yes, device_actions::refresh_many),
         get("/nms/api/v2.1/devices/{id}", ReadOnly, No, devices::read),
         delete("/nms/api/v2.1/devices/{id}", Admin, Yes, device_actions::delete),
         get("/nms/api/v2.1/devices/{id}/detail", ReadOnly, No, devices::detail),
@@ -64,7 +65,7 @@ fn table() -> Vec<Route> {
         post("/nms/api/v2.1/sites", Admin, No, sites::create),
         get("/nms/api/v2.1/sites/{id}", ReadOnly, No, sites::read),
         put("/nms/api/v2.1/sites/{id}", Admin, No, sites::change),
-        delete("/nms/api/v2.1/sites/{id}", Admin, No, sites::delete),
+        delete("/nms/api/v2.1/sites/{id}", Admin, Yes, sites::delete),
         // The log, and the sockets. A socket's first frame is its ticket.
         get("/nms/api/v2.1/logs", ReadOnly, No, logs::list),
         post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create),
@@ -75,6 +76,32 @@ fn table() -> Vec<Route> {
         get("/.well-known/security.txt", Public, No, security::text),
         get("/healthz", Public, No, health::healthz),
         get("/metrics", ReadOnly, No, health::metrics),
+    ]
+}
+
+/// The table's part about accounts and about what programs log in with.
+#[rustfmt::skip]
+fn people() -> Vec<Route> {
+    use Access::{Admin, Crm, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        get("/nms/api/v2.1/users", Admin, No, users::list),
+        post("/nms/api/v2.1/users", Admin, Yes, users::create),
+        get("/nms/api/v2.1/users/{id}", Admin, No, users::read),
+        put("/nms/api/v2.1/users/{id}", Admin, Yes, users::change),
+        delete("/nms/api/v2.1/users/{id}", Admin, Yes, users::delete),
+        post("/nms/api/v2.1/users/{id}/offboard", Admin, Yes, users::offboard),
+        get("/nms/api/v2.1/nms/accounts", Admin, No, users::rules),
+        put("/nms/api/v2.1/nms/accounts", Admin, Yes, users::change_rules),
+        get("/nms/api/v2.1/token", ReadOnly, No, token::list),
+        post("/nms/api/v2.1/token", ReadOnly, Yes, token::create),
+        delete("/nms/api/v2.1/token", ReadOnly, Yes, token::end_others),
+        get("/nms/api/v2.1/token/{id}", ReadOnly, No, token::read),
+        delete("/nms/api/v2.1/token/{id}", ReadOnly, Yes, token::end),
+        post("/nms/api/v2.1/nms/connection/rotate", Admin, Yes, nms::rotate),
+        // The CRM, under both prefixes that integrations use.
+        get("/crm/api/v1.0/version", Crm, No, nms::crm_version),
+        get("/crm/api/v2.1/version", Crm, No, nms::crm_version_too),
     ]
 }
 
@@ -125,15 +152,19 @@ pub struct Listed {
     pub step_up: StepUp,
 }
 
+fn lines() -> impl Iterator<Item = Route> {
+    table().into_iter().chain(people()).chain(front_door())
+}
+
 /// All routes, in the order of the table.
 pub fn listed() -> Vec<Listed> {
-    table().into_iter().chain(front_door()).map(|route| route.listed).collect()
+    lines().map(|route| route.listed).collect()
 }
 
 /// Builds the router from the table: each handler behind the rule of its line.
 pub(super) fn assemble(web: &Web) -> Router<Web> {
     let mut paths: BTreeMap<&'static str, MethodRouter<Web>> = BTreeMap::new();
-    for Route { listed, handler } in table().into_iter().chain(front_door()) {
+    for Route { listed, handler } in lines() {
         let rule = Rule {
             access: listed.access,
             step_up: listed.step_up,

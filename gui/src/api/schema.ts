@@ -21,6 +21,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/crm/api/v1.0/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this appliance runs, for whoever has an app key. */
+        get: operations["getCrmApiV10Version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/crm/api/v2.1/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same under the other prefix. */
+        get: operations["getCrmApiV21Version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -352,6 +386,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/nms/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What holds for all accounts. */
+        get: operations["getNmsAccounts"];
+        /** Says whether every account needs a second factor. Who says so needs one already. */
+        put: operations["putNmsAccounts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/nms/certificate": {
         parameters: {
             query?: never;
@@ -499,6 +551,23 @@ export interface paths {
         get: operations["getNmsConnection"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/connection/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new device key. The old one lets no device in from now on; enrolled devices need none. */
+        post: operations["postNmsConnectionRotate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -773,6 +842,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own logins, API tokens and app keys, the last used first. */
+        get: operations["getToken"];
+        put?: never;
+        /**
+         * Makes an API token or an app key. It acts in the name of this account, and never reaches further
+         *     than the account does.
+         */
+        post: operations["postToken"];
+        /** Ends all one's own logins but the present one. */
+        delete: operations["deleteToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/token/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A login, API token or app key: one's own, or as an admin anybody's. */
+        get: operations["getTokenId"];
+        put?: never;
+        post?: never;
+        /**
+         * Ends a login with its sockets and terminals, or deletes an API token or app key: one's own, or
+         *     as an admin anybody's.
+         */
+        delete: operations["deleteTokenId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user": {
         parameters: {
             query?: never;
@@ -782,7 +894,10 @@ export interface paths {
         };
         /** The account that is logged in. */
         get: operations["getUser"];
-        /** Changes the own account. */
+        /**
+         * Changes the own account. A new password ends all its logins; the token of a new one stands in
+         *     the answer's header `x-auth-token`.
+         */
         put: operations["putUser"];
         post?: never;
         delete?: never;
@@ -842,6 +957,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/notices/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that the account has read its notices. */
+        post: operations["postUserNoticesDismiss"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/step-up": {
         parameters: {
             query?: never;
@@ -853,6 +985,67 @@ export interface paths {
         put?: never;
         /** Proves the password again, so that risky acts are allowed for five minutes. */
         post: operations["postUserStepUp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All accounts. */
+        get: operations["getUsers"];
+        put?: never;
+        /** Makes an account. */
+        post: operations["postUsers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An account. */
+        get: operations["getUsersId"];
+        /**
+         * Changes an account, and tells it so. A new role or password, a disabling and the removal of its
+         *     second factors end its logins.
+         */
+        put: operations["putUsersId"];
+        post?: never;
+        /** Deletes an account with its logins, tokens, app keys and second factors. */
+        delete: operations["deleteUsersId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/users/{id}/offboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sees off somebody who leaves: disables the account, ends its logins, sockets and terminals,
+         *     deletes its tokens and app keys, makes a new device key, and lists the secrets that it has seen.
+         * @description Enrolled devices need no device key any more and notice nothing.
+         */
+        post: operations["postUsersIdOffboard"];
         delete?: never;
         options?: never;
         head?: never;
@@ -905,6 +1098,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What holds for all accounts. */
+        AccountRules: {
+            /** @description Every account needs a second factor. */
+            twoFactorRequired: boolean;
+        };
         /**
          * @description How a CA finds out that a name is the appliance's.
          * @enum {string}
@@ -1029,6 +1227,33 @@ export interface components {
             email?: string | null;
             name?: string | null;
             phone?: string | null;
+        };
+        /** @description What an account is made of. */
+        CreateUser: {
+            aerie?: components["schemas"]["CreateUserExtra"] | null;
+            email: string;
+            /** @description May log in: yes, unless it says no. */
+            enabled?: boolean | null;
+            firstName?: string | null;
+            lastName?: string | null;
+            /**
+             * Format: password
+             * @description At least 15 characters.
+             */
+            password: string;
+            /** @description `superadmin` and `admin` may do everything, `guest` may look. */
+            role: string;
+            /** @description Left out, what stands before the @ of the e-mail address. */
+            username?: string | null;
+        };
+        /** @description What the published API has no words for. */
+        CreateUserExtra: {
+            /** @description It has to choose a password of its own at its first login: yes, unless it says no. */
+            forceChangePassword?: boolean | null;
+        };
+        /** @description The release, as the CRM's API tells it. */
+        CrmVersion: {
+            version: string;
         };
         /** @description What became of a deletion. */
         DeletedMany: {
@@ -1262,6 +1487,12 @@ export interface components {
          * @enum {string}
          */
         DeviceStatus: "active" | "disconnected" | "unauthorized";
+        /**
+         * @description What an account has to do before anything else: until then it may read and change itself, and
+         *     log out.
+         * @enum {string}
+         */
+        Due: "password" | "second-factor";
         /** @description A certificate ends soon. */
         EndWarning: {
             /**
@@ -1269,6 +1500,16 @@ export interface components {
              * @description Whole days; negative when it is over.
              */
             daysLeft: number;
+        };
+        /** @description How many. */
+        Ended: {
+            ended: number;
+        };
+        /** @description How many logins were ended. */
+        EndedOthers: {
+            message: string;
+            metadata: components["schemas"]["Ended"];
+            result: boolean;
         };
         /** @description The body of every refusal. */
         Error: {
@@ -1281,6 +1522,16 @@ export interface components {
              * @description The HTTP status again.
              */
             statusCode: number;
+        };
+        /** @description The second factors of an account. */
+        Factors: {
+            /** @description How many passkeys there are. */
+            passkeys: number;
+            recoveryCodesLeft: number;
+            /** @description Every account needs a second factor. */
+            required: boolean;
+            /** @description An app makes codes. */
+            totp: boolean;
         };
         InterfaceAddress: {
             /** @description With prefix length. */
@@ -1606,6 +1857,45 @@ export interface components {
             /** @description Only `site`: subscribers come with the CRM. */
             type?: string | null;
         };
+        /** @description What the published API has no words for. */
+        NewTokenExtra: {
+            /**
+             * @description Networks that it may come from, such as `192.0.2.0/24`; empty: from anywhere.
+             * @default []
+             */
+            addresses?: string[];
+            /**
+             * Format: date-time
+             * @description When it ends; left out: never.
+             * @default null
+             */
+            expiresAt?: string | null;
+            /** @default null */
+            kind?: components["schemas"]["TokenKind"] | null;
+            /**
+             * @description May do what a login has to confirm the password for. Needs `addresses`.
+             * @default false
+             */
+            stepUp?: boolean;
+        };
+        /** @description What an API token or app key is to be. */
+        NewTokenRequest: {
+            aerie?: components["schemas"]["NewTokenExtra"];
+            /** @description At most 256 characters. */
+            meta?: string;
+            /** @description At most 20 characters. */
+            name?: string;
+            /**
+             * @description `superadmin`, `admin` or `guest`, at most what the account may do; of an app key `read` or
+             *     `write`. Left out: the least.
+             */
+            scope?: string | null;
+        };
+        /** @description A token that was just made. */
+        NewTokenView: components["schemas"]["Token"] & {
+            /** @description The token itself, shown this once. */
+            token: string;
+        };
         /** @description The first account: an admin. */
         NewUser: {
             /** @description A country's code, as text or as a number. */
@@ -1619,6 +1909,32 @@ export interface components {
         };
         /** @description Nothing is asked for. */
         Nothing: Record<string, never>;
+        /** @description Something that the account is told. */
+        Notice: {
+            at: components["schemas"]["Time"];
+            /** Format: uuid */
+            id: string;
+            message: string;
+        };
+        /** @description Notices that were read. */
+        NoticeIds: {
+            ids: string[];
+        };
+        /** @description What became of an account whose owner leaves. */
+        Offboarded: {
+            /** @description App keys that were deleted. */
+            appKeys: number;
+            /** @description There is a new device key, and the old one lets no device in. If not, call again. */
+            deviceKeyRotated: boolean;
+            /** @description It may not log in any more. */
+            disabled: boolean;
+            /** @description Logins that were ended, with their sockets and terminals. */
+            logins: number;
+            /** @description Secrets that the account was shown, the latest first: change those that still count. */
+            secretsSeen: components["schemas"]["SecretSeen"][];
+            /** @description API tokens that were deleted. */
+            tokens: number;
+        };
         /** @description Networks that outgoing connections may reach beside the internet. */
         OutboundBody: {
             /**
@@ -1768,6 +2084,12 @@ export interface components {
             uploadBurstSize: number | null;
             /** Format: int64 */
             uploadSpeed: number | null;
+        };
+        /** @description A secret that an account was shown. */
+        SecretSeen: {
+            about: string;
+            at: components["schemas"]["Time"];
+            what: string;
         };
         /** @description A change of it. */
         SecurityBody: {
@@ -2058,6 +2380,62 @@ export interface components {
          * @description A moment as the API writes it: ISO 8601 in UTC, to the millisecond.
          */
         Time: string;
+        /** @description A login, an API token or an app key. */
+        Token: {
+            aerie: components["schemas"]["TokenExtra"];
+            allIpsCount: number;
+            createdAt: components["schemas"]["Time"];
+            /** @description This request came with it. */
+            currentSession: boolean;
+            expiresAt: components["schemas"]["Time"] | null;
+            /**
+             * Format: uuid
+             * @description Its id, and not the token itself.
+             */
+            id: string;
+            /** @description Addresses that it came from, the latest first; at most 16. */
+            ips: components["schemas"]["TokenAddress"][];
+            /** @description Where the last use came from; empty before the first. */
+            lastIp: string;
+            lastUsed: components["schemas"]["Time"] | null;
+            maxExpiresAt: components["schemas"]["Time"] | null;
+            meta: string;
+            name: string;
+            /** @description `superadmin`, `admin` or `guest`; of an app key `read` or `write`. */
+            scope: string[];
+            /** @description A person's login. */
+            transient: boolean;
+            user: components["schemas"]["TokenUser"];
+            /** Format: uuid */
+            userId: string;
+        };
+        /** @description An address that it came from. */
+        TokenAddress: {
+            firstSeen: components["schemas"]["Time"];
+            ip: string;
+            lastSeen: components["schemas"]["Time"];
+        };
+        /** @description What the published API has no words for. */
+        TokenExtra: {
+            /** @description Networks that it may come from; empty: from anywhere. */
+            addresses: string[];
+            /** @description User agent of a login. */
+            client: string;
+            kind: components["schemas"]["TokenKind"];
+            /** @description May do what a login has to confirm the password for. */
+            stepUp: boolean;
+        };
+        /**
+         * @description What it is.
+         * @enum {string}
+         */
+        TokenKind: "login" | "token" | "app-key";
+        /** @description Whose it is. */
+        TokenUser: {
+            /** Format: uuid */
+            userId: string;
+            username: string;
+        };
         /** @description An account. */
         User: {
             aerie: components["schemas"]["UserExtra"];
@@ -2087,6 +2465,7 @@ export interface components {
              * @description Milliseconds without activity after which a login ends.
              */
             sessionTimeout: number;
+            /** @description There is a second factor: codes from an app, or a passkey. */
             totpAuthEnabled: boolean;
             ucrmId: string | null;
             ucrmRole: string | null;
@@ -2095,6 +2474,12 @@ export interface components {
         };
         /** @description What is to change about the own account. What is left out stays. */
         UserChange: {
+            /**
+             * Format: password
+             * @description The present password: needed for a new one.
+             * @default null
+             */
+            currentPassword?: string | null;
             /** @default null */
             email?: string | null;
             /** @default null */
@@ -2103,12 +2488,19 @@ export interface components {
             lastName?: string | null;
             /**
              * Format: password
-             * @description Cannot be changed here yet: refused.
+             * @description A new password. All logins end, and the answer's header `x-auth-token` carries a new token.
              * @default null
              */
             newPassword?: string | null;
             /** @description An object of the GUI's own, at most 16 KiB as JSON. */
             preferences?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description Milliseconds without activity after which the next logins end, 30 minutes to 30 days. A
+             *     number, or a number as text; 0 keeps what is.
+             * @default null
+             */
+            sessionTimeout?: number | null;
             /**
              * @description Cannot be changed: only the present one is taken.
              * @default null
@@ -2121,11 +2513,49 @@ export interface components {
             admin: boolean;
             /** @description The account's country. */
             country?: string | null;
+            due: components["schemas"]["Due"] | null;
+            lastLogin: components["schemas"]["Time"] | null;
+            /** @description Live logins. */
+            logins: number;
+            /** @description What the account has not been told yet. In a list of accounts it is empty. */
+            notices: components["schemas"]["Notice"][];
+            /** @description Characters that a new password needs. */
+            passwordMin: number;
             /** @description The account's time zone. */
             timezone?: string | null;
+            twoFactor: components["schemas"]["Factors"];
         };
         /** @description Which messages this account gets. There are none yet. */
         UserNotification: Record<string, never>;
+        /** @description What is to change about an account. What is left out stays. */
+        UserUpdate: {
+            aerie?: components["schemas"]["UserUpdateExtra"] | null;
+            email?: string | null;
+            enabled?: boolean | null;
+            firstName?: string | null;
+            lastName?: string | null;
+            role?: string | null;
+            /** @description `false` takes all second factors away: for somebody who lost the phone. */
+            totpAuthEnabled?: boolean | null;
+            username?: string | null;
+        };
+        /** @description What the published API has no words for. */
+        UserUpdateExtra: {
+            country?: string | null;
+            /** @description It has to choose another password first. After a new one: yes, unless it says no. */
+            forceChangePassword?: boolean | null;
+            /**
+             * Format: password
+             * @description A new password. All logins of the account end.
+             */
+            newPassword?: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds, 30 minutes to 30 days; a number, or a number as text.
+             */
+            sessionTimeout?: number | null;
+            timezone?: string | null;
+        };
         /** @description What this is. */
         Version: {
             /** @description Which build of the release. */
@@ -2173,6 +2603,64 @@ export interface operations {
             };
             /** @description There is none */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getCrmApiV10Version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CrmVersion"];
+                };
+            };
+            /** @description Send an app key or log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getCrmApiV21Version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CrmVersion"];
+                };
+            };
+            /** @description Send an app key or log in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2238,6 +2726,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     getDevices: {
@@ -2271,6 +2768,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2431,7 +2937,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2482,7 +2988,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2516,6 +3022,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2727,6 +3242,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
             404: {
                 headers: {
@@ -2761,6 +3285,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3052,6 +3585,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
             404: {
                 headers: {
@@ -3086,6 +3628,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3206,6 +3757,113 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRules"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRules"];
+            };
+        };
+        responses: {
+            /** @description The rules as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRules"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description NoSecondFactor */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3634,6 +4292,44 @@ export interface operations {
                 };
             };
             /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postNmsConnectionRotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is a new one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4241,6 +4937,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     getNmsVersion: {
@@ -4263,6 +4968,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4317,6 +5031,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4400,6 +5123,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4511,7 +5243,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4580,7 +5312,258 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getToken: {
+        parameters: {
+            query?: {
+                /** @description Everybody's; for admins */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTokenRequest"];
+            };
+        };
+        responses: {
+            /** @description It, with the token itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTokenView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TooManyTokens */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query: {
+                /** @description Must be true */
+                others: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedOthers"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getTokenId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such login or token */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteTokenId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is worth nothing from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such login or token */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4636,6 +5619,8 @@ export interface operations {
             /** @description The account as it is now */
             200: {
                 headers: {
+                    /** @description After a new password */
+                    "x-auth-token"?: string | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4653,6 +5638,24 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4771,6 +5774,66 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserNoticesDismiss: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoticeIds"];
+            };
+        };
+        responses: {
+            /** @description They are gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     postUserStepUp: {
@@ -4813,8 +5876,355 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Too many attempts; see Retry-After */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getUsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The accounts, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"][];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateUser"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UsernameTaken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getUsersId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUsersId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserUpdate"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin, Yourself or UsernameTaken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteUsersId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin or Yourself */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUsersIdOffboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offboarded"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin or Yourself */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
