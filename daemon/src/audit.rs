@@ -3,6 +3,8 @@
 //! Bounded: beyond [`KEPT`] entries the oldest go. What is left is still a chain; only the first
 //! entry's link then leads to nothing that could be checked.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -13,7 +15,51 @@ use crate::store::{Reader, StoreError, Writer};
 /// Entries that are kept: years of an appliance's life, and some 20 MB.
 const KEPT: u64 = 100_000;
 
-/// Adds an entry, in the transaction of what it tells about.
+/// Something that was done, on its way into the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Deed<'a> {
+    who: &'a str,
+    what: &'a str,
+    about: &'a str,
+    address: Option<IpAddr>,
+}
+
+impl<'a> Deed<'a> {
+    /// Who did what to what.
+    pub fn new(who: &'a str, what: &'a str, about: &'a str) -> Self {
+        Self { who, what, about, address: None }
+    }
+
+    /// The same, from where.
+    #[must_use]
+    pub fn sent_from(self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// Adds it, in the transaction of what it tells about.
+    pub fn write(self, writer: &Writer<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let (number, before) = match writer.last_key(AUDIT)? {
+            Some(last) => {
+                let hash = writer.get(AUDIT, &last)?.map_or([0; 32], |record| record.hash);
+                (last + 1, hash)
+            }
+            None => (0, [0; 32]),
+        };
+        let mut record = AuditRecord {
+            at: at.as_millisecond(),
+            who: self.who.to_owned(),
+            what: self.what.to_owned(),
+            about: self.about.to_owned(),
+            address: self.address.map(|address| address.to_canonical().to_string()),
+            hash: [0; 32],
+        };
+        record.hash = link(before, &record);
+        writer.put(AUDIT, &number, &record)?;
+        writer.delete_first(AUDIT, writer.len(AUDIT)?.saturating_sub(KEPT))
+    }
+}
+
+/// Adds an entry that came from nowhere in particular.
 pub fn append(
     writer: &Writer<'_>,
     at: Timestamp,
@@ -21,23 +67,7 @@ pub fn append(
     what: &str,
     about: &str,
 ) -> Result<(), StoreError> {
-    let (number, before) = match writer.last_key(AUDIT)? {
-        Some(last) => {
-            let hash = writer.get(AUDIT, &last)?.map_or([0; 32], |record| record.hash);
-            (last + 1, hash)
-        }
-        None => (0, [0; 32]),
-    };
-    let mut record = AuditRecord {
-        at: at.as_millisecond(),
-        who: who.to_owned(),
-        what: what.to_owned(),
-        about: about.to_owned(),
-        hash: [0; 32],
-    };
-    record.hash = link(before, &record);
-    writer.put(AUDIT, &number, &record)?;
-    writer.delete_first(AUDIT, writer.len(AUDIT)?.saturating_sub(KEPT))
+    Deed::new(who, what, about).write(writer, at)
 }
 
 /// Whether every entry is as it was written, and none in between is missing. The number of the
@@ -62,7 +92,9 @@ fn link(before: [u8; 32], record: &AuditRecord) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(before);
     hash.update(record.at.to_be_bytes());
-    for text in [&record.who, &record.what, &record.about] {
+    // An entry without an address is linked as it was before there were any.
+    let texts = [&record.who, &record.what, &record.about];
+    for text in texts.into_iter().chain(&record.address) {
         // With its length, so that no text runs into the next.
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
