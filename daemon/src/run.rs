@@ -114,6 +114,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let seal = if sealed { Seal::open_existing(data_dir) } else { Seal::open(data_dir) }?;
     let accounts =
         Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
+    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
     if !accounts.is_configured() {
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }

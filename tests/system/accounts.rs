@@ -1,6 +1,6 @@
 //! The first account, logins, tokens, and what of them lies on the disk.
 
-use aerie_tests::{Appliance, LiveSocket, PASSWORD, setup_request};
+use aerie_tests::{Appliance, ApplianceOptions, LiveSocket, PASSWORD, setup_request};
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -90,7 +90,8 @@ async fn l1_no_answer_sets_a_cookie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l6_the_disk_holds_bcrypt_hashes_and_no_password_or_token() {
-    let mut appliance = Appliance::start().await;
+    let options = ApplianceOptions { bcrypt_cost: Some(12), ..ApplianceOptions::default() };
+    let mut appliance = Appliance::start_with(options).await;
     let owner = appliance.set_up().await;
     let token = owner.client.token().expect("a token").to_owned();
     appliance.terminate().await;

@@ -109,6 +109,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redb", &["store"]),
     ("rmp_serde", &["store"]),
     ("rust_embed", &["web"]),
+    ("rustix", &["accounts"]),
     ("rustls", &["edge", "outbound"]),
     ("rustls_acme", &["edge"]),
     ("rustls_pki_types", &["edge", "outbound"]),

@@ -1,15 +1,20 @@
 //! Accounts: who logs in, with which role, and which logins are live.
 //!
-//! A password is checked by [`passwords`], guessing is slowed by [`throttle`], the first account
-//! needs the [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
+//! A password is checked by [`passwords`], whose turn it is knows [`hashing`], guessing is slowed by
+//! [`throttle`], which networks an account knows stands in [`homes`]. The first account needs the
+//! [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
 //! for whatever reason, [`Accounts::ended`] tells so.
 
 mod account;
 mod error;
+mod guessed;
+mod hashing;
+mod homes;
 mod leaked;
 mod logins;
 mod notices;
 mod passwords;
+mod proving;
 mod roles;
 mod setup_code;
 mod throttle;
@@ -28,18 +33,18 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use self::account::{Changed, check_email, check_names, first_record, fold, hash_of, role};
+use self::account::{Changed, check_email, check_names, first_record, fold, role};
 use self::leaked::Leaked;
 use self::logins::{Logins, begin, new_token};
 use self::passwords::Passwords;
+use self::proving::Refusals;
 use self::setup_code::{CodeError, SetupCode};
 use self::throttle::Throttle;
-use crate::audit;
+use crate::audit::{self, Deed};
 use crate::clock::Clock;
-use crate::network::SourceNetwork;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
-use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, LOGINS};
+use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, LOGINS, THROTTLE};
 use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 
@@ -47,7 +52,7 @@ pub use self::account::{Account, AccountChange, NewAccount};
 pub use self::error::AccountError;
 pub use self::logins::{Login, LoginId, LoginToken};
 pub use self::notices::Notice;
-pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
+pub use self::passwords::{MAX_BYTES, MIN_CHARS, MIN_CHARS_OF_TWO, PasswordError};
 pub use self::roles::Role;
 pub use self::throttle::TooMany;
 
@@ -81,6 +86,7 @@ struct Inner {
     logins: Logins,
     leaked: Leaked,
     throttle: Throttle,
+    refusals: Refusals,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
     /// One set-up at a time: the others need no hash to be told that they are late.
@@ -109,7 +115,11 @@ impl Begun {
         }
         writer.put(LOGINS, id.as_bytes(), record)?;
         let at = Timestamp::from_millisecond(record.created).unwrap_or_default();
-        audit::append(writer, at, &record.account.to_string(), "login", &record.address)
+        let who = record.account.to_string();
+        let deed = Deed::new(&who, "login", &record.client);
+        let from = record.address.parse().ok();
+        from.map_or(deed, |address| deed.sent_from(address)).write(writer, at)?;
+        homes::note(writer, record)
     }
 }
 
@@ -122,8 +132,13 @@ impl Accounts {
         data_dir: &Path,
         supervisor: &Supervisor,
     ) -> Result<Self, AccountError> {
-        let (accounts, live) =
-            store.read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?))).await?;
+        let (accounts, live, wrong) = store
+            .read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?, reader.all(THROTTLE)?)))
+            .await?;
+        let passwords = Passwords::start(seal.peppers().clone())?;
+        accounts.iter().for_each(|(_, account)| passwords.has_seen(&account.password_hash));
+        let key = seal.peppers().newest().ok_or(PasswordError::PepperMissing)?.key();
+        let throttle = Throttle::restored(key, wrong, clock.now());
         let configured = !accounts.is_empty();
         let setup_code = if configured {
             SetupCode::remove(data_dir);
@@ -136,10 +151,11 @@ impl Accounts {
                 store,
                 clock,
                 data_dir: data_dir.to_owned(),
-                passwords: Passwords::new(seal.peppers().clone()),
+                passwords,
                 logins: restored(accounts, live),
                 leaked: Leaked::default(),
-                throttle: Throttle::default(),
+                throttle,
+                refusals: Refusals::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
                 setting_up: tokio::sync::Mutex::default(),
@@ -147,7 +163,13 @@ impl Accounts {
             }),
         };
         supervisor.spawn("logins sweeper", Essential::Yes, accounts.clone().sweep(supervisor));
+        accounts.keep_counts(supervisor);
         Ok(accounts)
+    }
+
+    /// The cost of bcrypt from now on. A cheaper hash is made anew at its account's next login.
+    pub fn set_bcrypt_cost(&self, cost: u32) {
+        self.inner.passwords.set_cost(cost);
     }
 
     fn sweep(self, supervisor: &Supervisor) -> impl Future<Output = ()> + Send + 'static {
@@ -226,12 +248,12 @@ impl Accounts {
             CodeError::TooMany(retry_after) => AccountError::TooMany(TooMany { retry_after }),
         })?;
         check_names(&new)?;
-        passwords::acceptable(password, &new.username)?;
+        passwords::acceptable(password, MIN_CHARS, &[&new.username, &new.email])?;
         let _one = self.inner.setting_up.lock().await;
         if self.is_configured() {
             return Err(AccountError::AlreadyConfigured);
         }
-        let hash = self.inner.passwords.hash(password).await?;
+        let hash = self.inner.passwords.hash(password, client.address.into()).await?;
         let record = first_record(new, hash, self.inner.clock.now());
         let account = Uuid::new_v4();
         let begun = self.begin(account, &record, None, client)?;
@@ -281,35 +303,6 @@ impl Accounts {
         self.forget(&begun.surplus);
         self.inner.logins.put(begun.id, begun.record, role(&record));
         Ok((Account::from_record(account, record), begun.token))
-    }
-
-    /// Whether `password` is right, within what guessing is allowed. Without an account it never
-    /// is, after the same time.
-    async fn prove(
-        &self,
-        name: &str,
-        account: Option<(Uuid, &AccountRecord)>,
-        password: &str,
-        client: &ClientInfo,
-    ) -> Result<bool, AccountError> {
-        let network = SourceNetwork::from(client.address);
-        let now = self.inner.clock.now();
-        let at_home =
-            account.is_some_and(|(account, _)| self.inner.logins.at_home(account, network, now));
-        let attempt = self.inner.throttle.attempt(name, network, at_home);
-        let attempt = attempt.map_err(AccountError::TooMany)?;
-        let hash = account.map(|(_, record)| hash_of(record));
-        match self.inner.passwords.check(password, hash.as_ref()).await {
-            Ok(true) => {
-                attempt.right();
-                Ok(true)
-            }
-            Ok(false) => Ok(false),
-            Err(error) => {
-                attempt.unchecked();
-                Err(error.into())
-            }
-        }
     }
 
     async fn by_name(&self, name: &str) -> Result<Option<(Uuid, AccountRecord)>, StoreError> {
@@ -413,13 +406,14 @@ impl Accounts {
         if !self.prove(&name, Some((account, &owner)), password, client).await? {
             return Err(AccountError::Wrong);
         }
-        let at = self.inner.clock.now();
+        let (at, from) = (self.inner.clock.now(), client.address);
         let (stepped, written) = self.inner.logins.step_up(id, at).ok_or(AccountError::NoLogin)?;
         self.inner
             .store
             .write(move |writer| {
                 writer.put(LOGINS, id.as_bytes(), &written)?;
-                audit::append(writer, at, &account.to_string(), "step-up", &written.address)
+                let who = account.to_string();
+                Deed::new(&who, "step-up", &written.client).sent_from(from).write(writer, at)
             })
             .await?;
         Ok(stepped)

@@ -354,13 +354,13 @@ impl From<AccountError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::TooShort(_) | PasswordError::TooLong | PasswordError::Common(_) => {
+            PasswordError::TooShort { .. } | PasswordError::TooLong | PasswordError::Common(_) => {
                 Self::bad_request(sentence(&error)).named("PasswordRefused")
             }
             PasswordError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error)).retry_in(BUSY)
             }
-            PasswordError::PepperMissing | PasswordError::Hash => {
+            PasswordError::NoThread | PasswordError::PepperMissing | PasswordError::Hash => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence(&error)).because(error)
             }
         }

@@ -1,0 +1,176 @@
+//! Proving a password: within what guessing is allowed, in a fair queue, and refusals on record.
+//!
+//! What is wrong is written behind, by a task and once a second, so that the answer takes the same
+//! time whoever was meant.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::account::hash_of;
+use super::passwords::Asker;
+use super::{AccountError, Accounts, ClientInfo};
+use crate::audit::Deed;
+use crate::network::SourceNetwork;
+use crate::store::records::AccountRecord;
+use crate::store::tables::ACCOUNTS;
+use crate::store::{StoreError, Writer};
+use crate::supervisor::{Essential, Supervisor};
+
+/// How often counts and refusals are written: what a power cut may lose.
+const KEEPING: Duration = Duration::from_secs(1);
+/// Refusals that may wait to be written. What guessing allows in a second stays far below.
+const WAITING: usize = 256;
+
+/// Wrong passwords on their way into the audit log.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<Vec<Refusal>>);
+
+/// Who, what, about what, from where and when.
+#[derive(Clone)]
+struct Refusal {
+    who: String,
+    what: &'static str,
+    about: String,
+    address: IpAddr,
+    at: Timestamp,
+}
+
+impl Refusals {
+    fn note(&self, refusal: Refusal) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < WAITING {
+            waiting.push(refusal);
+        }
+    }
+
+    fn take(&self) -> Vec<Refusal> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Refusal {
+    fn put(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        let deed = Deed::new(&self.who, self.what, &self.about);
+        deed.sent_from(self.address).write(writer, self.at)
+    }
+}
+
+impl Accounts {
+    /// Whether `password` is right, within what guessing is allowed. Without an account it never
+    /// is, after the same time.
+    pub(super) async fn prove(
+        &self,
+        name: &str,
+        account: Option<(Uuid, &AccountRecord)>,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<bool, AccountError> {
+        let network = SourceNetwork::from(client.address);
+        let at_home = self.at_home(account.map(|(id, _)| id), client).await?;
+        let attempt = self.inner.throttle.attempt(name, network, at_home);
+        let attempt = attempt.map_err(AccountError::TooMany)?;
+        let hash = account.map(|(_, record)| hash_of(record));
+        let asker = Asker { network, at_home };
+        match self.inner.passwords.check(password, hash.as_ref(), asker).await {
+            Ok(true) => {
+                attempt.right();
+                if let Some((id, record)) = account.filter(|(_, record)| record.enabled) {
+                    self.renew(id, record, password, network).await?;
+                }
+                Ok(true)
+            }
+            Ok(false) => {
+                self.refused(account.map(|(id, _)| id), attempt.fills_network(), client);
+                Ok(false)
+            }
+            Err(error) => {
+                attempt.unchecked();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Notes a wrong password: for an account that there is, and for a network that has tried many
+    /// names. Names that nobody has are not noted one by one: strangers would fill the log.
+    fn refused(&self, account: Option<Uuid>, fills_network: bool, client: &ClientInfo) {
+        let (at, address) = (self.inner.clock.now(), client.address);
+        let note = |who: String, what, about| {
+            self.inner.refusals.note(Refusal { who, what, about, address, at });
+        };
+        if let Some(account) = account {
+            note(account.to_string(), "password-refused", client.agent.clone());
+        }
+        if fills_network {
+            let network = SourceNetwork::from(address).to_string();
+            note("throttle".to_owned(), "network-throttled", network);
+        }
+    }
+
+    /// Hashes a right password anew where its hash is cheaper than the setting, or has an older
+    /// pepper. While the hashers are busy, the next login does it.
+    async fn renew(
+        &self,
+        id: Uuid,
+        record: &AccountRecord,
+        password: &str,
+        network: SourceNetwork,
+    ) -> Result<(), AccountError> {
+        let before = hash_of(record);
+        if !self.inner.passwords.is_outdated(&before) {
+            return Ok(());
+        }
+        let Ok(hash) = self.inner.passwords.hash(password, network).await else { return Ok(()) };
+        let write = move |writer: &Writer<'_>| {
+            let Some(mut record) = writer.get(ACCOUNTS, &id)? else { return Ok(()) };
+            // Unless the password was changed meanwhile.
+            if record.password_hash == before.bcrypt {
+                record.password_hash.clone_from(&hash.bcrypt);
+                record.pepper.clone_from(&hash.pepper);
+                writer.put(ACCOUNTS, &id, &record)?;
+            }
+            Ok(())
+        };
+        Ok(self.inner.store.write(write).await?)
+    }
+
+    /// Starts writing counts and refusals behind.
+    pub(super) fn keep_counts(&self, supervisor: &Supervisor) {
+        let (accounts, token) = (self.clone(), supervisor.token());
+        supervisor.spawn("throttle keeper", Essential::Yes, async move {
+            let mut passes = tokio::time::interval(KEEPING);
+            passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut last = false;
+            while !last {
+                tokio::select! {
+                    () = token.cancelled() => last = true,
+                    _ = passes.tick() => {}
+                }
+                if let Err(error) = accounts.keep(last).await {
+                    // The next pass writes the counts; the refusals of a second are lost.
+                    tracing::error!(%error, "wrong attempts could not be written");
+                }
+            }
+        });
+    }
+
+    /// Writes counts that are due, or all, and every refusal.
+    pub(super) async fn keep(&self, all: bool) -> Result<(), AccountError> {
+        let refusals = self.inner.refusals.take();
+        let counts = Arc::new(self.inner.throttle.unwritten(all, self.inner.clock.now()));
+        if refusals.is_empty() && counts.is_empty() {
+            return Ok(());
+        }
+        let written = Arc::clone(&counts);
+        let write = move |writer: &Writer<'_>| {
+            refusals.iter().try_for_each(|refusal| refusal.put(writer))?;
+            counts.put(writer)
+        };
+        self.inner.store.write(write).await?;
+        self.inner.throttle.written(&written);
+        Ok(())
+    }
+}
