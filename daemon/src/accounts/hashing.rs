@@ -182,11 +182,11 @@ mod tests {
             let hashers = Hashers::with(1).unwrap();
             let (release, held) = mpsc::channel::<()>();
             let (begun, begins) = mpsc::channel();
-            let hold = Box::new(move || {
+            let busy = Box::new(move || {
                 begun.send(()).unwrap();
                 held.recv().unwrap();
             });
-            hashers.0.0.queue(stranger(255), hold).unwrap();
+            hashers.0.0.queue(stranger(255), busy).unwrap();
             begins.recv().unwrap();
             Self { hashers, done: Arc::default(), release }
         }

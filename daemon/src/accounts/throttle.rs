@@ -143,7 +143,9 @@ impl Throttle {
         let mut state = self.lock();
         let of_name: Vec<Target> =
             state.counts.keys().filter(|target| target.name() == Some(&hash)).copied().collect();
-        of_name.iter().for_each(|target| state.remove(target));
+        for target in &of_name {
+            state.remove(target);
+        }
     }
 
     /// What has to be written: counts that are half way or further, or all that there are.
@@ -205,10 +207,11 @@ impl State {
             .iter()
             .map(|(target, count)| (count.weight(target, now), count.last(), *target))
             .collect();
-        let last = (COUNTS / 10).min(least.len().saturating_sub(1));
-        let (least, _, _) =
-            least.select_nth_unstable_by_key(last, |(weight, last, _)| (*weight, *last));
-        for (_, _, target) in least {
+        let tenth = COUNTS / 10;
+        if least.len() > tenth {
+            least.select_nth_unstable_by_key(tenth, |(weight, last, _)| (*weight, *last));
+        }
+        for (_, _, target) in least.iter().take(tenth) {
             self.remove(target);
         }
     }

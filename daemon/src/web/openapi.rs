@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, security,
-    setup, shell, sites, statistics, tickets, user,
+    audit, certificates, device_actions, devices, health, live, logs, nms, outgoing, ports,
+    security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -41,6 +41,7 @@ const TOKEN: &str = "token";
         nms::version,
         nms::summary,
         nms::keep_alive,
+        audit::list,
         ports::read,
         ports::change,
         ports::confirm,
