@@ -17,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::accounts::{Account, Accounts};
 use crate::clock::Clock;
 use crate::config::{Config, Level};
+use crate::console;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
@@ -118,6 +119,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     if !accounts.is_configured() {
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
+    console::serve(accounts.clone(), data_dir, supervisor);
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
     let foundation =

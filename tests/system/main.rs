@@ -11,6 +11,8 @@ mod d2_encryption;
 mod d2_hostile_frames;
 mod d3_terminal;
 mod descriptor_store;
+mod l3_brute_force;
+mod l3_console;
 mod lifecycle;
 mod p1_bad_input;
 mod p1_http2_abuse;

@@ -6,8 +6,10 @@
 //! for whatever reason, [`Accounts::ended`] tells so.
 
 mod account;
+mod at_console;
 mod audited;
 mod error;
+mod factors;
 mod guessed;
 mod hashing;
 mod homes;
@@ -50,12 +52,14 @@ use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::account::{Account, AccountChange, NewAccount};
+pub use self::at_console::KnownAccount;
 pub use self::audited::{AuditEntry, AuditPage};
 pub use self::error::AccountError;
 pub use self::logins::{Login, LoginId, LoginToken};
 pub use self::notices::Notice;
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, MIN_CHARS_OF_TWO, PasswordError};
 pub use self::roles::Role;
+pub use self::setup_code::new_code;
 pub use self::throttle::TooMany;
 
 /// Ended logins that a slow listener may be behind.

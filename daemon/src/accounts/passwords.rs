@@ -47,6 +47,9 @@ pub enum PasswordError {
     /// Too long.
     #[error("the password is longer than {MAX_BYTES} bytes")]
     TooLong,
+    /// What not every keyboard can type.
+    #[error("the password has a control character; take letters, digits, signs and spaces")]
+    Control,
     /// Guessed first.
     #[error("this password is one of the first that a guesser tries: {0}; take another one")]
     Common(&'static str),
@@ -207,6 +210,9 @@ pub(super) fn acceptable(
     if password.len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
     }
+    if password.chars().any(char::is_control) {
+        return Err(PasswordError::Control);
+    }
     match guessed::first_reason(&password, minimum, own) {
         Some(reason) => Err(PasswordError::Common(reason)),
         None => Ok(()),
@@ -297,6 +303,7 @@ mod tests {
         let judged = |password: &str| acceptable(password, MIN_CHARS, &["olga", "net.example.org"]);
         assert_eq!(judged("short"), Err(PasswordError::TooShort { chars: 5, minimum: 15 }));
         assert_eq!(judged(&"x".repeat(1025)), Err(PasswordError::TooLong));
+        assert_eq!(judged("a mast in\0 the meadow"), Err(PasswordError::Control));
         for common in ["aaaaaaaaaaaaaaaaaaaa", "Password12345678!", "olgaolgaolgaolga12"] {
             assert!(matches!(judged(common), Err(PasswordError::Common(_))), "{common}");
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::account::hash_of;
-use super::passwords::Asker;
+use super::account::{EMAIL_BYTES, hash_of};
+use super::passwords::{Asker, MAX_BYTES};
 use super::{AccountError, Accounts, ClientInfo};
 use crate::audit::Deed;
 use crate::network::SourceNetwork;
@@ -69,6 +69,9 @@ impl Accounts {
         password: &str,
         client: &ClientInfo,
     ) -> Result<bool, AccountError> {
+        if !could_be(name, password) {
+            return Err(AccountError::Malformed);
+        }
         let network = SourceNetwork::from(client.address);
         let at_home = self.at_home(account.map(|(id, _)| id), client).await?;
         let attempt = self.inner.throttle.attempt(name, network, at_home);
@@ -173,4 +176,12 @@ impl Accounts {
         self.inner.throttle.written(&written);
         Ok(())
     }
+}
+
+/// Whether anybody could have such a name and such a password. What nobody can have is no guess.
+fn could_be(name: &str, password: &str) -> bool {
+    name.len() <= EMAIL_BYTES
+        && !name.contains(char::is_control)
+        && password.len() <= MAX_BYTES
+        && !password.contains('\0')
 }

@@ -423,3 +423,22 @@ async fn l6_a_cheap_hash_is_made_anew_at_the_next_login_and_counts_after_a_resta
     assert_eq!(cost().await, "$2b$05$");
     room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
 }
+
+#[tokio::test]
+async fn l3_what_nobody_can_have_is_refused_and_counts_as_no_guess() {
+    let room = room().await;
+    room.set_up().await;
+    let (name, password) = ("o".repeat(255), "p".repeat(1025));
+    for (name, password) in [
+        (name.as_str(), PASSWORD),
+        ("olga", password.as_str()),
+        ("ol\0ga", PASSWORD),
+        ("olga", "a mast\0 in the meadow"),
+    ] {
+        for _ in 0..11 {
+            let refused = room.accounts.login(name, password, None, &client()).await;
+            assert!(matches!(refused, Err(AccountError::Malformed)));
+        }
+    }
+    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+}

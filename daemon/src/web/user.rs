@@ -340,7 +340,9 @@ impl From<AccountError> for ApiError {
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
             AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),
-            AccountError::Username | AccountError::Email => Self::bad_request(sentence(&error)),
+            AccountError::Malformed | AccountError::Username | AccountError::Email => {
+                Self::bad_request(sentence(&error))
+            }
             AccountError::Password(error) => error.into(),
             AccountError::NoLogin => {
                 Self::unauthorized("Your login has ended or is not known. Log in again.")
@@ -354,7 +356,10 @@ impl From<AccountError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::TooShort { .. } | PasswordError::TooLong | PasswordError::Common(_) => {
+            PasswordError::TooShort { .. }
+            | PasswordError::TooLong
+            | PasswordError::Control
+            | PasswordError::Common(_) => {
                 Self::bad_request(sentence(&error)).named("PasswordRefused")
             }
             PasswordError::Busy => {
