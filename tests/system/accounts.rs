@@ -117,6 +117,19 @@ async fn l6_the_disk_holds_bcrypt_hashes_and_no_password_or_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l6_a_hash_gets_dearer_at_the_next_login_when_the_setting_does() {
+    let appliance = Appliance::start().await;
+    appliance.set_up().await;
+    let folder = appliance.into_folder().await;
+    let options = ApplianceOptions { bcrypt_cost: Some(7), ..ApplianceOptions::default() };
+    let appliance = Appliance::start_in(folder, options).await;
+    appliance.log_in().await;
+    let store = std::fs::read(appliance.data().join("store.redb")).expect("the store");
+    assert!(store.windows(7).any(|window| window == b"$2b$07$"), "no hash of the new cost");
+    appliance.log_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l6_passwords_that_differ_only_after_72_bytes_are_different() {
     let appliance = Appliance::start().await;
     let long = "nine wet otters, ".repeat(5)[..72].to_owned();

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::account::{EMAIL_BYTES, hash_of};
 use super::passwords::{Asker, MAX_BYTES};
-use super::{AccountError, Accounts, ClientInfo};
+use super::throttle::Attempt;
+use super::{AccountError, Accounts, ClientInfo, notices};
 use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::store::records::AccountRecord;
@@ -24,6 +25,12 @@ use crate::supervisor::{Essential, Supervisor};
 const KEEPING: Duration = Duration::from_secs(1);
 /// Refusals that may wait to be written. What guessing allows in a second stays far below.
 const WAITING: usize = 256;
+
+/// Who throttles, in the audit log.
+const THROTTLE: &str = "throttle";
+/// What an account is told whose day is used up.
+const THROTTLED: &str = "Somebody guessed at your password many times, from networks in which you \
+    had never logged in. For a day it is taken only where you have logged in before.";
 
 /// Wrong passwords on their way into the audit log.
 #[derive(Default)]
@@ -37,6 +44,8 @@ struct Refusal {
     about: String,
     address: IpAddr,
     at: Timestamp,
+    /// Whom to tell that guessing has used up the day.
+    tell: Option<Uuid>,
 }
 
 impl Refusals {
@@ -55,7 +64,9 @@ impl Refusals {
 impl Refusal {
     fn put(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
         let deed = Deed::new(&self.who, self.what, &self.about);
-        deed.sent_from(self.address).write(writer, self.at)
+        deed.sent_from(self.address).write(writer, self.at)?;
+        let told = self.tell.map(|account| notices::tell(writer, account, self.at, THROTTLED));
+        told.unwrap_or(Ok(()))
     }
 }
 
@@ -87,7 +98,7 @@ impl Accounts {
                 Ok(true)
             }
             Ok(false) => {
-                self.refused(account.map(|(id, _)| id), attempt.fills_network(), client);
+                self.refused(account, &attempt, client);
                 Ok(false)
             }
             Err(error) => {
@@ -99,17 +110,26 @@ impl Accounts {
 
     /// Notes a wrong password: for an account that there is, and for a network that has tried many
     /// names. Names that nobody has are not noted one by one: strangers would fill the log.
-    fn refused(&self, account: Option<Uuid>, fills_network: bool, client: &ClientInfo) {
+    fn refused(
+        &self,
+        account: Option<(Uuid, &AccountRecord)>,
+        attempt: &Attempt<'_>,
+        client: &ClientInfo,
+    ) {
         let (at, address) = (self.inner.clock.now(), client.address);
-        let note = |who: String, what, about| {
-            self.inner.refusals.note(Refusal { who, what, about, address, at });
+        let note = |who: &str, what, about: &str, tell| {
+            let (who, about) = (who.to_owned(), about.to_owned());
+            self.inner.refusals.note(Refusal { who, what, about, address, at, tell });
         };
-        if let Some(account) = account {
-            note(account.to_string(), "password-refused", client.agent.clone());
+        if let Some((id, record)) = account {
+            note(&id.to_string(), "password-refused", &client.agent, None);
+            if attempt.fills_day() {
+                note(THROTTLE, "account-throttled", &record.username, Some(id));
+            }
         }
-        if fills_network {
+        if attempt.fills_network() {
             let network = SourceNetwork::from(address).to_string();
-            note("throttle".to_owned(), "network-throttled", network);
+            note(THROTTLE, "network-throttled", &network, None);
         }
     }
 

@@ -341,7 +341,10 @@ async fn l3_a_crowd_of_strangers_does_not_lock_the_owner_out_at_home() {
     assert_eq!(wrong, 50);
     let right = room.accounts.login("olga", PASSWORD, None, &stranger(200)).await;
     assert!(matches!(right, Err(AccountError::TooMany(_))), "the day's number is used up");
-    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+    let (account, _) = room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+    room.accounts.keep(false).await.unwrap();
+    let told = room.accounts.notices(account.id).await.unwrap();
+    assert_eq!(told.iter().filter(|notice| notice.message.contains("guessed")).count(), 1);
 }
 
 #[tokio::test]

@@ -64,8 +64,8 @@ struct State {
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
     targets: Vec<Target>,
-    /// The attempt that used up what its network has free.
-    fills_network: bool,
+    /// Those of which it used up what is free.
+    full: Vec<Target>,
 }
 
 /// What is to be written.
@@ -128,13 +128,9 @@ impl Throttle {
         if let Some(retry_after) = waits.max() {
             return Err(TooMany { retry_after });
         }
-        let mut fills_network = false;
-        for target in &targets {
-            let full = state.count(target, now);
-            fills_network |= full && matches!(target, Target::Network(_));
-        }
+        let full = targets.iter().filter(|target| state.count(target, now)).copied().collect();
         drop(state);
-        Ok(Attempt { throttle: self, targets, fills_network })
+        Ok(Attempt { throttle: self, targets, full })
     }
 
     /// Forgets what was counted on a name: its owner has proven otherwise who it is.
@@ -226,7 +222,12 @@ impl State {
 impl Attempt<'_> {
     /// Whether it is the one that used up what its network has free.
     pub(super) fn fills_network(&self) -> bool {
-        self.fills_network
+        self.full.iter().any(|target| matches!(target, Target::Network(_)))
+    }
+
+    /// Whether it is the one that used up what its name has free in a day.
+    pub(super) fn fills_day(&self) -> bool {
+        self.full.iter().any(|target| matches!(target, Target::Name(_)))
     }
 
     /// The password was right: the name's count from here is cleared.
