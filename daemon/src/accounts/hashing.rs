@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_a_hash_and_none_is_made() {
+    async fn a_hash_that_nobody_waits_for_any_more_is_not_made() {
         let bench = Bench::new();
         let done = Arc::clone(&bench.done);
         let left = bench.hashers.run(stranger(1), move || done.lock().unwrap().push(1));

@@ -4,10 +4,11 @@
 //! time whoever was meant.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::account::{EMAIL_BYTES, hash_of};
@@ -32,9 +33,19 @@ const THROTTLE: &str = "throttle";
 const THROTTLED: &str = "Somebody guessed at your password many times, from networks in which you \
     had never logged in. For a day it is taken only where you have logged in before.";
 
+/// Between two networks that are noted: a crowd of them must not wash the log away.
+const BETWEEN_NETWORKS: Duration = Duration::from_mins(1);
+
 /// Wrong passwords on their way into the audit log.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<Vec<Refusal>>);
+pub(super) struct Refusals(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    refusals: Vec<Refusal>,
+    /// When a network was noted last.
+    network: Option<Instant>,
+}
 
 /// Who, what, about what, from where and when.
 #[derive(Clone)]
@@ -49,15 +60,29 @@ struct Refusal {
 }
 
 impl Refusals {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note(&self, refusal: Refusal) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < WAITING {
-            waiting.push(refusal);
+        let mut waiting = self.lock();
+        if waiting.refusals.len() < WAITING {
+            waiting.refusals.push(refusal);
         }
     }
 
+    /// Whether a network may be noted now.
+    fn next_network(&self) -> bool {
+        let mut waiting = self.lock();
+        let due = waiting.network.is_none_or(|last| last.elapsed() >= BETWEEN_NETWORKS);
+        if due {
+            waiting.network = Some(Instant::now());
+        }
+        due
+    }
+
     fn take(&self) -> Vec<Refusal> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.lock().refusals)
     }
 }
 
@@ -127,7 +152,7 @@ impl Accounts {
                 note(THROTTLE, "account-throttled", &record.username, Some(id));
             }
         }
-        if attempt.fills_network() {
+        if attempt.fills_network() && self.inner.refusals.next_network() {
             let network = SourceNetwork::from(address).to_string();
             note(THROTTLE, "network-throttled", &network, None);
         }

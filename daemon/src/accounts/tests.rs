@@ -445,3 +445,21 @@ async fn l3_what_nobody_can_have_is_refused_and_counts_as_no_guess() {
     }
     room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
 }
+
+#[tokio::test]
+async fn l3_networks_that_try_many_names_are_noted_and_a_crowd_of_them_does_not_fill_the_audit() {
+    let room = room().await;
+    room.set_up().await;
+    for number in 0..3 {
+        for name in 0..50 {
+            let (name, from) = (format!("{name}"), stranger(number));
+            let refused = room.accounts.login(&name, "wrong", None, &from).await;
+            assert!(matches!(refused, Err(AccountError::Wrong)));
+        }
+    }
+    room.accounts.keep(false).await.unwrap();
+    let entries = room.store.read(|reader| reader.all(crate::store::tables::AUDIT)).await.unwrap();
+    let throttled = entries.iter().filter(|(_, entry)| entry.what == "network-throttled");
+    let about: Vec<&str> = throttled.map(|(_, entry)| entry.about.as_str()).collect();
+    assert_eq!(about, ["203.0.0.0/24"]);
+}

@@ -137,8 +137,13 @@ async fn reset(accounts: &Accounts, name: &str, password: &str) -> Result<Answer
     } else {
         " The account is disabled: it cannot log in until an admin enables it."
     };
+    let factors = if accounts.has_factor(account.id).await? {
+        " It still asks for its second factor; `aerie account disable-2fa` switches that off."
+    } else {
+        ""
+    };
     Ok(Answer::Done(format!(
-        "The password of {} is set, and all its logins have ended.{disabled}\n",
+        "The password of {} is set, and all its logins have ended.{factors}{disabled}\n",
         account.username
     )))
 }

@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::seal::Seal;
 use crate::store::Store;
-use crate::store::tables::AUDIT;
+use crate::store::records::{FactorsRecord, TotpRecord};
+use crate::store::tables::{AUDIT, FACTORS};
 use crate::supervisor::Supervisor;
 
 const PASSWORD: &str = "a mast in the meadow";
@@ -77,6 +78,32 @@ async fn l3_what_cannot_be_is_refused_with_what_to_do_and_lists_nobody() {
         assert!(told.contains(word) && !told.contains(password), "{told}");
     }
     accounts.login("olga", PASSWORD, None, &client()).await.map(|_| ()).unwrap();
+}
+
+#[tokio::test]
+async fn l3_with_a_second_factor_a_shorter_password_will_do_and_the_factor_can_be_switched_off() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::memory().unwrap();
+    let (accounts, _supervisor) = set_up(data.path(), store.clone()).await;
+    let id = accounts.login("olga", PASSWORD, None, &client()).await.map(|(olga, _)| olga.id);
+    let id = id.unwrap();
+    let write = move |writer: &crate::store::Writer<'_>| {
+        let totp = TotpRecord { sealed: Vec::new(), confirmed: 0, last_step: 0 };
+        writer.put(FACTORS, &id, &FactorsRecord { totp: Some(totp), ..FactorsRecord::default() })
+    };
+    store.write(write).await.unwrap();
+    let Answer::Done(told) = answer(&accounts, &reset("olga", "kvx7 grau")).await else {
+        panic!("refused")
+    };
+    assert!(told.contains("disable-2fa"), "{told}");
+    let off = Question::DisableFactors { name: "Olga".to_owned() };
+    let Answer::Done(told) = answer(&accounts, &off).await else { panic!("refused") };
+    assert!(told.contains("are off"), "{told}");
+    assert!(!accounts.has_factor(id).await.unwrap());
+    let Answer::Done(told) = answer(&accounts, &off).await else { panic!("refused") };
+    assert!(told.contains("no second factor"), "{told}");
+    let refused = answer(&accounts, &reset("olga", "kvx7 grau")).await;
+    assert!(matches!(refused, Answer::Refused(_)), "one factor needs a longer one");
 }
 
 #[tokio::test]
