@@ -19,7 +19,7 @@ pub enum AccountError {
         "the user name or the password is longer than any can be, or has a character that none \
          has; type them again"
     )]
-    Malformed,
+    CredentialForm,
     /// Guessed too often.
     #[error("too many attempts; try again in {} s", .0.retry_after.as_secs() + 1)]
     TooMany(TooMany),

@@ -37,7 +37,7 @@ const SHORT_PIECE: usize = 4;
 const OWN_WORD: usize = 3;
 
 /// The first reason why a guesser gets `password` soon.
-pub(super) fn first_reason(password: &str, minimum: usize, own: &[&str]) -> Option<&'static str> {
+pub(super) fn first_reason(password: &str, names: &str, minimum: usize) -> Option<&'static str> {
     let folded = password.to_lowercase();
     let letters: Vec<char> = folded.chars().collect();
     let piece = piece_of(&letters);
@@ -56,7 +56,7 @@ pub(super) fn first_reason(password: &str, minimum: usize, own: &[&str]) -> Opti
         return Some("a very common password");
     }
     // Half of what is asked for has to be of the owner's own making.
-    let left = own_words(own).fold(folded, |left, word| left.replace(&word, ""));
+    let left = own_words(names).fold(folded, |left, word| left.replace(&word, ""));
     if left.chars().count() * 2 < minimum {
         return Some("little more than a name that goes with you or this appliance");
     }
@@ -120,14 +120,13 @@ fn piece_text(text: &str) -> String {
     piece_of(&letters).iter().collect()
 }
 
-/// The words that go with somebody, in small letters, and their parts: of a host name, of an e-mail
-/// address.
-fn own_words(own: &[&str]) -> impl Iterator<Item = String> {
-    let appliance = ["aerie"];
-    let mut words: Vec<String> = own
-        .iter()
-        .chain(&appliance)
-        .flat_map(|word| word.split(['@', '.', '-', '_', ' ']).chain([*word]))
+/// The words that go with somebody and with the appliance, in small letters, and their parts: of a
+/// host name, of an e-mail address.
+fn own_words(names: &str) -> impl Iterator<Item = String> {
+    let mut words: Vec<String> = names
+        .split(' ')
+        .chain(["aerie"])
+        .flat_map(|word| word.split(['@', '.', '-', '_']).chain([word]))
         .map(str::to_lowercase)
         .filter(|word| word.chars().count() >= OWN_WORD)
         .collect();
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     fn reason(password: &str) -> Option<&'static str> {
-        first_reason(password, 15, &["Olga", "olga.meier@example.net", "net.example.org"])
+        first_reason(password, "Olga olga.meier@example.net net.example.org", 15)
     }
 
     #[test]

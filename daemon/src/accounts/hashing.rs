@@ -45,11 +45,11 @@ struct State {
     closed: bool,
 }
 
-/// Who waits, by network; networks take turns.
+/// Who waits, by network; networks take turns, and the room itself is one.
 #[derive(Default)]
 struct Line {
-    waiting: HashMap<SourceNetwork, VecDeque<Job>>,
-    turns: VecDeque<SourceNetwork>,
+    waiting: HashMap<Option<SourceNetwork>, VecDeque<Job>>,
+    turns: VecDeque<Option<SourceNetwork>>,
     length: usize,
 }
 
@@ -126,7 +126,7 @@ impl Shared {
 }
 
 impl Line {
-    fn add(&mut self, network: SourceNetwork, job: Job) -> Result<(), PasswordError> {
+    fn add(&mut self, network: Option<SourceNetwork>, job: Job) -> Result<(), PasswordError> {
         let here = self.waiting.get(&network).map_or(0, VecDeque::len);
         if here >= OF_ONE_NETWORK || self.length >= IN_LINE {
             return Err(PasswordError::Busy);
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn stranger(third: u8) -> Asker {
-        Asker { network: SourceNetwork::V4([10, 0, third]), at_home: false }
+        Asker { network: Some(SourceNetwork::V4([10, 0, third])), at_home: false }
     }
 
     /// One hasher that is busy until told, and what is done after that, in order.
@@ -197,7 +197,7 @@ mod tests {
         }
 
         async fn done(self) -> Vec<u8> {
-            let last = Asker { network: SourceNetwork::V4([10, 1, 0]), at_home: false };
+            let last = Asker { network: Some(SourceNetwork::V4([10, 1, 0])), at_home: false };
             let end = self.hashers.run(last, || ());
             self.release.send(()).unwrap();
             end.await.unwrap();

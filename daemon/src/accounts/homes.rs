@@ -61,12 +61,12 @@ impl Accounts {
         client: &ClientInfo,
     ) -> Result<bool, AccountError> {
         let network = SourceNetwork::from(client.address);
-        let id = account.unwrap_or_default();
+        let id = account.unwrap_or_else(|| self.stand_in());
         let homes = self.inner.store.read(move |reader| reader.get(HOMES, &id)).await?;
         let written = network.to_string();
         let noted = homes.unwrap_or_default().networks.iter().any(|(known, ..)| *known == written);
         // Logins of a release that noted no networks.
-        let now = self.inner.clock.now();
-        Ok(account.is_some() && (noted || self.inner.logins.at_home(id, network, now)))
+        let live = self.inner.logins.at_home(id, network, self.inner.clock.now());
+        Ok(account.is_some() && (noted || live))
     }
 }

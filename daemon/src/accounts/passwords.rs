@@ -37,13 +37,8 @@ const DECOY: &str = "m7prWwjiAv.a/7Wl3rzwue2yqPgznLhDguIlWTXdpW/XBDDj5Queq";
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PasswordError {
     /// Too short.
-    #[error("the password has {chars} characters; take at least {minimum}, a few words are fine")]
-    TooShort {
-        /// Its characters.
-        chars: usize,
-        /// What it needs.
-        minimum: usize,
-    },
+    #[error("the password has {0} characters; take at least {1}, a few words are fine")]
+    TooShort(usize, usize),
     /// Too long.
     #[error("the password is longer than {MAX_BYTES} bytes")]
     TooLong,
@@ -80,11 +75,14 @@ pub(super) struct PasswordHash {
 /// Who asks for a hash: whose turn it is goes by that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker {
-    /// Where from.
-    pub(super) network: SourceNetwork,
+    /// Where from. None: the room itself, for somebody whom it has let in.
+    pub(super) network: Option<SourceNetwork>,
     /// The account has logged in from there before.
     pub(super) at_home: bool,
 }
+
+/// For somebody who has proven a password, or the set-up code, and so had a turn already.
+const LET_IN: Asker = Asker { network: None, at_home: true };
 
 /// Hashes and checks passwords, in a fair queue.
 #[derive(Clone)]
@@ -121,17 +119,12 @@ impl Passwords {
     }
 
     /// Hashes a new password, for somebody who has been let in.
-    pub(super) async fn hash(
-        &self,
-        password: &str,
-        network: SourceNetwork,
-    ) -> Result<PasswordHash, PasswordError> {
+    pub(super) async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
         let pepper = self.peppers.newest().ok_or(PasswordError::PepperMissing)?;
         let (id, cost) = (pepper.id.clone(), self.cost());
         let prehash = prehash(pepper, password)?;
-        let asker = Asker { network, at_home: true };
         let work = move || bcrypt::hash(prehash.as_str(), cost);
-        let hashed = self.hashers.run(asker, work).await?;
+        let hashed = self.hashers.run(LET_IN, work).await?;
         Ok(PasswordHash { bcrypt: hashed.map_err(|_| PasswordError::Hash)?, pepper: id })
     }
 
@@ -195,17 +188,13 @@ fn normal(password: &str) -> Zeroizing<String> {
 }
 
 /// Checks a new password against the rules of NIST SP 800-63B-4: its length, and whether a guesser
-/// tries it first. The `minimum` is [`MIN_CHARS`], or [`MIN_CHARS_OF_TWO`]; `own` are words that go
-/// with the account and the appliance: its names, its host.
-pub(super) fn acceptable(
-    password: &str,
-    minimum: usize,
-    own: &[&str],
-) -> Result<(), PasswordError> {
+/// tries it first. `names` are words that go with the account, with spaces between them. The
+/// `minimum` is [`MIN_CHARS`], or [`MIN_CHARS_OF_TWO`].
+pub(super) fn acceptable(password: &str, names: &str, minimum: usize) -> Result<(), PasswordError> {
     let password = normal(password);
     let chars = password.chars().count();
     if chars < minimum {
-        return Err(PasswordError::TooShort { chars, minimum });
+        return Err(PasswordError::TooShort(chars, minimum));
     }
     if password.len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
@@ -213,7 +202,7 @@ pub(super) fn acceptable(
     if password.chars().any(char::is_control) {
         return Err(PasswordError::Control);
     }
-    match guessed::first_reason(&password, minimum, own) {
+    match guessed::first_reason(&password, names, minimum) {
         Some(reason) => Err(PasswordError::Common(reason)),
         None => Ok(()),
     }
@@ -232,14 +221,13 @@ mod tests {
         (data, passwords)
     }
 
-    const HERE: SourceNetwork = SourceNetwork::V4([198, 51, 100]);
-    const ASKER: Asker = Asker { network: HERE, at_home: false };
+    const ASKER: Asker = Asker { network: Some(SourceNetwork::V4([198, 51, 100])), at_home: false };
 
     #[tokio::test]
     async fn l6_a_hash_is_bcrypt_with_cost_12_and_checks_its_password_alone() {
         let (_data, passwords) = passwords();
         passwords.set_cost(COST);
-        let hash = passwords.hash("a mast in the meadow", HERE).await.unwrap();
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
         assert!(hash.bcrypt.starts_with("$2b$12$"), "{}", hash.bcrypt);
         assert!(passwords.check("a mast in the meadow", Some(&hash), ASKER).await.unwrap());
         assert!(!passwords.check("a mast in the meadow ", Some(&hash), ASKER).await.unwrap());
@@ -250,11 +238,11 @@ mod tests {
     async fn l6_passwords_that_differ_only_in_byte_73_differ() {
         let (_data, passwords) = passwords();
         let (one, two) = ("x".repeat(72) + "1", "x".repeat(72) + "2");
-        let hash = passwords.hash(&one, HERE).await.unwrap();
+        let hash = passwords.hash(&one).await.unwrap();
         assert!(passwords.check(&one, Some(&hash), ASKER).await.unwrap());
         assert!(!passwords.check(&two, Some(&hash), ASKER).await.unwrap());
         let (nul, cut) = ("before\0after and more", "before\0other and more");
-        let hash = passwords.hash(nul, HERE).await.unwrap();
+        let hash = passwords.hash(nul).await.unwrap();
         assert!(!passwords.check(cut, Some(&hash), ASKER).await.unwrap());
     }
 
@@ -262,7 +250,7 @@ mod tests {
     async fn l6_one_password_from_two_keyboards_is_one_password() {
         let (_data, passwords) = passwords();
         let (one, two) = ("caf\u{e9} on the hill", "cafe\u{301} on the hill");
-        let hash = passwords.hash(one, HERE).await.unwrap();
+        let hash = passwords.hash(one).await.unwrap();
         assert!(passwords.check(two, Some(&hash), ASKER).await.unwrap());
     }
 
@@ -277,12 +265,12 @@ mod tests {
     #[tokio::test]
     async fn l6_a_hash_is_outdated_by_a_higher_cost_and_not_by_a_lower_one() {
         let (_data, passwords) = passwords();
-        let hash = passwords.hash("a mast in the meadow", HERE).await.unwrap();
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
         assert!(!passwords.is_outdated(&hash));
         passwords.set_cost(5);
         assert!(passwords.is_outdated(&hash));
         assert!(passwords.check("a mast in the meadow", Some(&hash), ASKER).await.unwrap());
-        let hash = passwords.hash("a mast in the meadow", HERE).await.unwrap();
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
         passwords.set_cost(4);
         assert!(!passwords.is_outdated(&hash));
         let other_pepper = PasswordHash { pepper: "another".to_owned(), ..hash };
@@ -293,15 +281,15 @@ mod tests {
     async fn l6_a_missing_pepper_is_reported_and_not_taken_for_a_wrong_password() {
         let (_one, first) = passwords();
         let (_two, second) = passwords();
-        let hash = first.hash("a mast in the meadow", HERE).await.unwrap();
+        let hash = first.hash("a mast in the meadow").await.unwrap();
         let checked = second.check("a mast in the meadow", Some(&hash), ASKER).await;
         assert_eq!(checked, Err(PasswordError::PepperMissing));
     }
 
     #[test]
     fn l6_short_common_and_own_passwords_are_refused_with_the_reason() {
-        let judged = |password: &str| acceptable(password, MIN_CHARS, &["olga", "net.example.org"]);
-        assert_eq!(judged("short"), Err(PasswordError::TooShort { chars: 5, minimum: 15 }));
+        let judged = |password: &str| acceptable(password, "olga net.example.org", MIN_CHARS);
+        assert_eq!(judged("short"), Err(PasswordError::TooShort(5, 15)));
         assert_eq!(judged(&"x".repeat(1025)), Err(PasswordError::TooLong));
         assert_eq!(judged("a mast in\0 the meadow"), Err(PasswordError::Control));
         for common in ["aaaaaaaaaaaaaaaaaaaa", "Password12345678!", "olgaolgaolgaolga12"] {
@@ -311,6 +299,6 @@ mod tests {
         {
             assert_eq!(judged(good), Ok(()), "{good}");
         }
-        assert_eq!(acceptable("kvx7 grau", MIN_CHARS_OF_TWO, &[]), Ok(()));
+        assert_eq!(acceptable("kvx7 grau", "", MIN_CHARS_OF_TWO), Ok(()));
     }
 }

@@ -106,19 +106,19 @@ impl Accounts {
         client: &ClientInfo,
     ) -> Result<bool, AccountError> {
         if !could_be(name, password) {
-            return Err(AccountError::Malformed);
+            return Err(AccountError::CredentialForm);
         }
         let network = SourceNetwork::from(client.address);
         let at_home = self.at_home(account.map(|(id, _)| id), client).await?;
         let attempt = self.inner.throttle.attempt(name, network, at_home);
         let attempt = attempt.map_err(AccountError::TooMany)?;
         let hash = account.map(|(_, record)| hash_of(record));
-        let asker = Asker { network, at_home };
+        let asker = Asker { network: Some(network), at_home };
         match self.inner.passwords.check(password, hash.as_ref(), asker).await {
             Ok(true) => {
                 attempt.right();
                 if let Some((id, record)) = account.filter(|(_, record)| record.enabled) {
-                    self.renew(id, record, password, network).await?;
+                    self.renew(id, record, password).await?;
                 }
                 Ok(true)
             }
@@ -165,13 +165,12 @@ impl Accounts {
         id: Uuid,
         record: &AccountRecord,
         password: &str,
-        network: SourceNetwork,
     ) -> Result<(), AccountError> {
         let before = hash_of(record);
         if !self.inner.passwords.is_outdated(&before) {
             return Ok(());
         }
-        let Ok(hash) = self.inner.passwords.hash(password, network).await else { return Ok(()) };
+        let Ok(hash) = self.inner.passwords.hash(password).await else { return Ok(()) };
         let write = move |writer: &Writer<'_>| {
             let Some(mut record) = writer.get(ACCOUNTS, &id)? else { return Ok(()) };
             // Unless the password was changed meanwhile.

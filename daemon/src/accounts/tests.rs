@@ -440,7 +440,7 @@ async fn l3_what_nobody_can_have_is_refused_and_counts_as_no_guess() {
     ] {
         for _ in 0..11 {
             let refused = room.accounts.login(name, password, None, &client()).await;
-            assert!(matches!(refused, Err(AccountError::Malformed)));
+            assert!(matches!(refused, Err(AccountError::CredentialForm)));
         }
     }
     room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();

@@ -340,7 +340,7 @@ impl From<AccountError> for ApiError {
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
             AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),
-            AccountError::Malformed | AccountError::Username | AccountError::Email => {
+            AccountError::CredentialForm | AccountError::Username | AccountError::Email => {
                 Self::bad_request(sentence(&error))
             }
             AccountError::Password(error) => error.into(),
@@ -356,7 +356,7 @@ impl From<AccountError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::TooShort { .. }
+            PasswordError::TooShort(..)
             | PasswordError::TooLong
             | PasswordError::Control
             | PasswordError::Common(_) => {
