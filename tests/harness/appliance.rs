@@ -28,6 +28,8 @@ pub struct ApplianceOptions {
     pub listen: Option<Listen>,
     /// More lines for the config file.
     pub more_config: String,
+    /// What hashing a password costs; not set: as little as a debug build takes.
+    pub bcrypt_cost: Option<u32>,
     /// Another `aerie` than the debug build.
     pub binary: Option<PathBuf>,
     /// The one processor core that it may use, from its next start on.
@@ -317,8 +319,14 @@ fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -
         [] => String::new(),
         addresses => section("inform", addresses),
     };
+    // Hashing at full cost is what most of a test would wait for. A release build takes no less.
+    let cheap = (options.binary.is_none() && cfg!(debug_assertions)).then_some(6);
+    let accounts = options
+        .bcrypt_cost
+        .or(cheap)
+        .map_or_else(String::new, |cost| format!("[accounts]\nbcrypt_cost = {cost}\n"));
     format!(
-        "data_dir = {:?}\n{}{}{inform}{}",
+        "data_dir = {:?}\n{}{}{inform}{accounts}{}",
         data.to_string_lossy(),
         section("http", &listen.http),
         section("https", &listen.https),

@@ -13,6 +13,8 @@ mod d3_terminal;
 mod descriptor_store;
 mod l1_tokens;
 mod l2_idle_time;
+mod l3_brute_force;
+mod l3_console;
 mod l4_people;
 mod l4_wall;
 mod lifecycle;

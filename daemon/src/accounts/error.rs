@@ -17,6 +17,12 @@ pub enum AccountError {
     /// Wrong name or password; which one is not told.
     #[error("wrong user name or password")]
     Wrong,
+    /// A name or password that nobody can have.
+    #[error(
+        "the user name or the password is longer than any can be, or has a character that none \
+         has; type them again"
+    )]
+    CredentialForm,
     /// Guessed too often.
     #[error("too many attempts; try again in {} s", .0.retry_after.as_secs() + 1)]
     TooMany(TooMany),

@@ -15,8 +15,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, security,
-    setup, shell, sites, statistics, tickets, token, user, users,
+    audit, certificates, device_actions, devices, health, live, logs, nms, outgoing, ports,
+    security, setup, shell, sites, statistics, tickets, token, user, users,
 };
 
 /// The schemes' names in the document.
@@ -62,6 +62,7 @@ const RULE: &str = "x-rule";
         nms::version,
         nms::summary,
         nms::keep_alive,
+        audit::list,
         ports::read,
         ports::change,
         ports::confirm,
