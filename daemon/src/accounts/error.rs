@@ -3,7 +3,9 @@
 use thiserror::Error;
 
 use super::account::{FORBIDDEN, NAME_CHARS};
+use super::factors::FactorError;
 use super::passwords::PasswordError;
+use super::second_step::FactorDue;
 use super::throttle::TooMany;
 use crate::seal::SealError;
 use crate::store::StoreError;
@@ -14,6 +16,12 @@ pub enum AccountError {
     /// Wrong name or password; which one is not told.
     #[error("wrong user name or password")]
     Wrong,
+    /// The password was right, and a second factor is due.
+    #[error("a second factor is due")]
+    FactorDue(Box<FactorDue>),
+    /// About second factors.
+    #[error(transparent)]
+    Factor(#[from] FactorError),
     /// Guessed too often.
     #[error("too many attempts; try again in {} s", .0.retry_after.as_secs() + 1)]
     TooMany(TooMany),

@@ -6,13 +6,18 @@
 
 mod account;
 mod error;
+mod factors;
 mod leaked;
 mod logins;
 mod notices;
 mod passwords;
+mod pending;
+mod recovery;
 mod roles;
+mod second_step;
 mod setup_code;
 mod throttle;
+mod totp;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +37,8 @@ use self::account::{Changed, check_email, check_names, first_record, fold, hash_
 use self::leaked::Leaked;
 use self::logins::{Logins, begin, new_token};
 use self::passwords::Passwords;
+use self::pending::Pending;
+use self::second_step::{Entering, Waiting};
 use self::setup_code::{CodeError, SetupCode};
 use self::throttle::Throttle;
 use crate::audit;
@@ -39,17 +46,21 @@ use crate::clock::Clock;
 use crate::network::SourceNetwork;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
-use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, LOGINS};
+use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS};
 use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::account::{Account, AccountChange, NewAccount};
 pub use self::error::AccountError;
+pub use self::factors::{FactorError, TwoFactor};
 pub use self::logins::{Login, LoginId, LoginToken};
 pub use self::notices::Notice;
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
+pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
+pub use self::second_step::FactorDue;
 pub use self::throttle::TooMany;
+pub use self::totp::{NewTotp, TotpConfirmation};
 
 /// Ended logins that a slow listener may be behind.
 const ENDED: usize = 1024;
@@ -75,12 +86,15 @@ pub struct Accounts {
 
 struct Inner {
     store: Store,
+    seal: Seal,
     clock: Clock,
     data_dir: PathBuf,
     passwords: Passwords,
     logins: Logins,
     leaked: Leaked,
     throttle: Throttle,
+    /// Logins that wait for their second factor.
+    waiting: Pending<Waiting>,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
     /// One set-up at a time: the others need no hash to be told that they are late.
@@ -134,12 +148,14 @@ impl Accounts {
         let accounts = Self {
             inner: Arc::new(Inner {
                 store,
+                seal: seal.clone(),
                 clock,
                 data_dir: data_dir.to_owned(),
                 passwords: Passwords::new(seal.peppers().clone()),
                 logins: restored(accounts, live),
                 leaked: Leaked::default(),
                 throttle: Throttle::default(),
+                waiting: Pending::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
                 setting_up: tokio::sync::Mutex::default(),
@@ -261,7 +277,8 @@ impl Accounts {
     }
 
     /// Begins a login. `idle` is the wanted idle time in milliseconds. A wrong name and a wrong
-    /// password look alike and take the same time.
+    /// password look alike and take the same time. Where the account has a second factor, the
+    /// right password is answered with [`AccountError::FactorDue`].
     pub async fn login(
         &self,
         name: &str,
@@ -269,18 +286,33 @@ impl Accounts {
         idle: Option<i64>,
         client: &ClientInfo,
     ) -> Result<(Account, LoginToken), AccountError> {
+        let account = self.check_credentials(name, password, client).await?;
+        let factors = self.factors(account).await?;
+        if factors::has_factor(&factors) {
+            return Err(self.ask_for_factor(account, idle, &factors, client));
+        }
+        // Not where a factor was set up this moment.
+        let alone = move |writer: &Writer<'_>| {
+            let factors = writer.get(FACTORS, &account)?.unwrap_or_default();
+            Ok(!factors::has_factor(&factors))
+        };
+        self.enter(Entering { account, idle, factor: false }, client, alone)
+            .await?
+            .ok_or(AccountError::Wrong)
+    }
+
+    /// The account of this name and password, if it may log in.
+    pub async fn check_credentials(
+        &self,
+        name: &str,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<Uuid, AccountError> {
         let found = self.by_name(name).await?;
         let known = found.as_ref().map(|(id, record)| (*id, record));
         let right = self.prove(&fold(name), known, password, client).await?;
-        let Some((account, record)) = found.filter(|(_, record)| right && record.enabled) else {
-            return Err(AccountError::Wrong);
-        };
-        let begun = self.begin(account, &record, idle, client)?;
-        let (id, written, surplus) = (begun.id, begun.record.clone(), begun.surplus.clone());
-        self.inner.store.write(move |writer| Begun::put(writer, id, &written, &surplus)).await?;
-        self.forget(&begun.surplus);
-        self.inner.logins.put(begun.id, begun.record, role(&record));
-        Ok((Account::from_record(account, record), begun.token))
+        let found = found.filter(|(_, record)| right && record.enabled);
+        found.map(|(account, _)| account).ok_or(AccountError::Wrong)
     }
 
     /// Whether `password` is right, within what guessing is allowed. Without an account it never
@@ -363,8 +395,9 @@ impl Accounts {
         self.end(vec![id]).await
     }
 
-    /// Ends all logins of an account.
+    /// Ends all logins of an account, and those that wait for its second factor.
     pub async fn logout_all(&self, account: Uuid) -> Result<(), AccountError> {
+        self.inner.waiting.retain(|waiting| waiting.account != account);
         self.end(self.inner.logins.of_account(account)).await
     }
 
@@ -408,21 +441,8 @@ impl Accounts {
     ) -> Result<Login, AccountError> {
         let now = self.inner.clock.now();
         let account = self.inner.logins.get(&id, now).ok_or(AccountError::NoLogin)?.account;
-        let owner = self.record(account).await?;
-        let name = fold(&owner.username);
-        if !self.prove(&name, Some((account, &owner)), password, client).await? {
-            return Err(AccountError::Wrong);
-        }
-        let at = self.inner.clock.now();
-        let (stepped, written) = self.inner.logins.step_up(id, at).ok_or(AccountError::NoLogin)?;
-        self.inner
-            .store
-            .write(move |writer| {
-                writer.put(LOGINS, id.as_bytes(), &written)?;
-                audit::append(writer, at, &account.to_string(), "step-up", &written.address)
-            })
-            .await?;
-        Ok(stepped)
+        self.prove_again(account, password, client).await?;
+        self.stepped_up(id, false).await
     }
 
     /// An account.

@@ -1,5 +1,7 @@
 //! Accounts on a store in memory.
 
+mod second_factors;
+
 use std::time::Duration;
 
 use super::*;

@@ -14,8 +14,8 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    certificates, device_actions, devices, health, live, logs, nms, outgoing, ports, security,
-    setup, shell, sites, statistics, tickets, user,
+    certificates, device_actions, devices, factors, health, live, login, logs, nms, outgoing,
+    ports, security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -31,12 +31,18 @@ const TOKEN: &str = "token";
     paths(
         setup::state,
         setup::set_up,
-        user::login,
-        user::logout,
+        login::login,
+        login::login_with_code,
+        login::logout,
         user::read,
         user::change,
         user::check_session,
-        user::step_up,
+        login::step_up,
+        login::check_credentials,
+        factors::new_totp,
+        factors::confirm_totp,
+        factors::disable_totp,
+        factors::new_recovery_codes,
         nms::connection,
         nms::version,
         nms::summary,
@@ -245,7 +251,8 @@ mod tests {
             assert_eq!(public, route.access == Access::Public, "{} {}", method, route.path);
             assert_eq!(
                 operation["responses"].get("401").is_some(),
-                !public || route.path.ends_with("login")
+                !public
+                    || (route.path.contains("/user/login") && !route.path.ends_with("/options"))
             );
         }
     }

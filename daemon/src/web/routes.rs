@@ -16,8 +16,8 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, certificates, device_actions, devices, health, live, logs, nms, openapi, outgoing, ports,
-    security, setup, shell, sites, statistics, tickets, user,
+    Web, certificates, device_actions, devices, factors, health, live, login, logs, nms, openapi,
+    outgoing, ports, security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The table.
@@ -29,12 +29,19 @@ fn table() -> Vec<Route> {
         // Set-up and logins.
         get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
         post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
-        post("/nms/api/v2.1/user/login", Public, No, user::login),
-        post("/nms/api/v2.1/user/logout", ReadOnly, No, user::logout),
+        post("/nms/api/v2.1/user/login", Public, No, login::login),
+        post("/nms/api/v2.1/user/login/totpauth", Public, No, login::login_with_code),
+        post("/nms/api/v2.1/user/logout", ReadOnly, No, login::logout),
         get("/nms/api/v2.1/user", ReadOnly, No, user::read),
         put("/nms/api/v2.1/user", ReadOnly, No, user::change),
         post("/nms/api/v2.1/user/check-session", ReadOnly, No, user::check_session),
-        post("/nms/api/v2.1/user/step-up", ReadOnly, No, user::step_up),
+        post("/nms/api/v2.1/user/step-up", ReadOnly, No, login::step_up),
+        post("/nms/api/v2.1/user/check-credentials", ReadOnly, No, login::check_credentials),
+        // Second factors of one's own.
+        get("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::new_totp),
+        put("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::confirm_totp),
+        put("/nms/api/v2.1/user/disabledtotpauth", ReadOnly, Yes, factors::disable_totp),
+        post("/nms/api/v2.1/user/recovery-codes", ReadOnly, Yes, factors::new_recovery_codes),
         // The appliance.
         get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{JsonBody, Source};
-use super::user::token_header;
+use super::login::token_header;
 use crate::accounts::{Account, Accounts, NewAccount};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};

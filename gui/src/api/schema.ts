@@ -791,6 +791,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/check-credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a user name and a password belong together, without logging in. */
+        post: operations["postUserCheckCredentials"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/check-session": {
         parameters: {
             query?: never;
@@ -808,6 +825,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/disabledtotpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Turns the codes of the app off. A second factor has to be proven for it. */
+        put: operations["putUserDisabledtotpauth"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/login": {
         parameters: {
             query?: never;
@@ -817,8 +851,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Logs in. The token stands in the answer's header `x-auth-token`. */
+        /**
+         * Logs in. The token stands in the answer's header `x-auth-token`. Where the account has a second
+         *     factor, the answer is 201 and says how to go on.
+         */
         post: operations["postUserLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/login/totpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The second step of a login, with a code from an app or a recovery code. Five wrong codes end it. */
+        post: operations["postUserLoginTotpauth"];
         delete?: never;
         options?: never;
         head?: never;
@@ -842,6 +896,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes ten new recovery codes; the old ones are void. A second factor has to be proven for it. */
+        post: operations["postUserRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/step-up": {
         parameters: {
             query?: never;
@@ -851,8 +922,32 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Proves the password again, so that risky acts are allowed for five minutes. */
+        /**
+         * Proves again who sits there, so that risky acts are allowed for five minutes. What changes the
+         *     second factors asks for one of them.
+         */
         post: operations["postUserStepUp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/totpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A new key for an app. Nothing of it is kept until a code confirms it. */
+        get: operations["getUserTotpauth"];
+        /**
+         * Makes the codes of an app the second factor. With the first factor come ten recovery codes, in
+         *     `aerie.recoveryCodes`, this one time.
+         */
+        put: operations["putUserTotpauth"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1020,6 +1115,23 @@ export interface components {
             confirmCode?: string | null;
             ports: components["schemas"]["PortsView"];
         };
+        /** @description The second step of a login. */
+        CodeRequest: {
+            /**
+             * Format: password
+             * @description Taken for compatibility: the first step had it.
+             */
+            password?: string | null;
+            /**
+             * Format: int64
+             * @description As in the first step; without it, that one counts.
+             */
+            sessionTimeout?: number | null;
+            /** @description The `id` of the first step's answer. */
+            token: string;
+            /** @description Six digits from the app, or a recovery code. */
+            verificationCode: string;
+        };
         /** @description The code of a change. */
         ConfirmRequest: {
             code: string;
@@ -1029,6 +1141,13 @@ export interface components {
             email?: string | null;
             name?: string | null;
             phone?: string | null;
+        };
+        /** @description A user name and its password. */
+        Credentials: {
+            /** Format: password */
+            password: string;
+            /** @description The user name or the e-mail address. */
+            username: string;
         };
         /** @description What became of a deletion. */
         DeletedMany: {
@@ -1281,6 +1400,27 @@ export interface components {
              * @description The HTTP status again.
              */
             statusCode: number;
+        };
+        /** @description What the published API has no words for. */
+        FactorDueExtra: {
+            /** @description How to go on: `totp`, `passkey`, `recovery-code`. */
+            methods: string[];
+        };
+        /** @description The password was right, and a second factor is due. */
+        FactorDueView: {
+            aerie: components["schemas"]["FactorDueExtra"];
+            /**
+             * Format: int64
+             * @description Until when the second step may come, in milliseconds since 1970.
+             */
+            exp: number;
+            /** @description The `token` of the second step. */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Whose login it is.
+             */
+            userId: string;
         };
         InterfaceAddress: {
             /** @description With prefix length. */
@@ -1606,6 +1746,13 @@ export interface components {
             /** @description Only `site`: subscribers come with the CRM. */
             type?: string | null;
         };
+        /** @description A key for an app. It counts once a code has confirmed it. */
+        NewTotpView: {
+            /** @description To be typed. */
+            base32: string;
+            /** @description For a QR code. */
+            otpauth_url: string;
+        };
         /** @description The first account: an admin. */
         NewUser: {
             /** @description A country's code, as text or as a number. */
@@ -1768,6 +1915,11 @@ export interface components {
             uploadBurstSize: number | null;
             /** Format: int64 */
             uploadSpeed: number | null;
+        };
+        /** @description Recovery codes, shown this once. */
+        RecoveryCodesView: {
+            /** @description Each takes the place of a second factor once. */
+            codes: string[];
         };
         /** @description A change of it. */
         SecurityBody: {
@@ -1969,10 +2121,15 @@ export interface components {
             /** @description The highest value of each step. */
             max: components["schemas"]["StatisticsPoint"][];
         };
-        /** @description The account's password once more. */
+        /** @description Who sits there, once more: one of these. */
         StepUpRequest: {
-            /** Format: password */
-            password: string;
+            /**
+             * Format: password
+             * @description The account's password.
+             */
+            password?: string | null;
+            /** @description Six digits from the app, or a recovery code. */
+            verificationCode?: string | null;
         };
         /** @description Counters of the whole network. */
         Summary: {
@@ -2058,6 +2215,24 @@ export interface components {
          * @description A moment as the API writes it: ISO 8601 in UTC, to the millisecond.
          */
         Time: string;
+        /** @description Turns an app's codes off. */
+        TotpOffRequest: {
+            /** Format: password */
+            password: string;
+            /** @description False. */
+            totpAuthEnabled: boolean;
+        };
+        /** @description Confirms an app. */
+        TotpRequest: {
+            /** Format: password */
+            password: string;
+            /** @description True: turning off is another call. */
+            totpAuthEnabled: boolean;
+            /** @description The key, as GET gave it. */
+            totpAuthSecret: string;
+            /** @description The app's present code. */
+            verificationCode: string;
+        };
         /** @description An account. */
         User: {
             aerie: components["schemas"]["UserExtra"];
@@ -2121,11 +2296,25 @@ export interface components {
             admin: boolean;
             /** @description The account's country. */
             country?: string | null;
+            /** @description Ten codes, this one time: each takes the place of a second factor once. */
+            recoveryCodes?: string[] | null;
             /** @description The account's time zone. */
             timezone?: string | null;
+            twoFactor: components["schemas"]["UserTwoFactor"];
         };
         /** @description Which messages this account gets. There are none yet. */
         UserNotification: Record<string, never>;
+        /** @description How the account's second factors stand. */
+        UserTwoFactor: {
+            /** @description How many passkeys there are. */
+            passkeys: number;
+            /** @description Recovery codes that have not been used. */
+            recoveryCodesLeft: number;
+            /** @description Every account needs a second factor. */
+            required: boolean;
+            /** @description Codes from an app are on. */
+            totp: boolean;
+        };
         /** @description What this is. */
         Version: {
             /** @description Which build of the release. */
@@ -4662,6 +4851,57 @@ export interface operations {
             };
         };
     };
+    postUserCheckCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        responses: {
+            /** @description They do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description They do not */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserCheckSession: {
         parameters: {
             query?: never;
@@ -4682,6 +4922,66 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserDisabledtotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpOffRequest"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description PasswordWrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOff, or LastFactor: one is required */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4715,6 +5015,15 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
+            /** @description A second factor is due */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorDueView"];
+                };
+            };
             /** @description The body is not as this call needs it */
             400: {
                 headers: {
@@ -4726,6 +5035,68 @@ export interface operations {
             };
             /** @description User name or password is wrong */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserLoginTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    /** @description The token */
+                    "x-auth-token"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CodeWrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The first step was too long ago, or is not known */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4773,6 +5144,53 @@ export interface operations {
             };
         };
     };
+    postUserRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The codes, this one time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description NoFactor: there is no second factor */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserStepUp: {
         parameters: {
             query?: never;
@@ -4795,7 +5213,7 @@ export interface operations {
                     "application/json": components["schemas"]["ActionResult"];
                 };
             };
-            /** @description The password is wrong */
+            /** @description PasswordWrong, CodeWrong */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4806,6 +5224,113 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getUserTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTotpView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOn: there is an app already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpRequest"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description PasswordWrong, CodeWrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired, where there are passkeys: with one of them */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOn: there is an app already */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
