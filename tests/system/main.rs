@@ -11,6 +11,7 @@ mod d2_encryption;
 mod d2_hostile_frames;
 mod d3_terminal;
 mod descriptor_store;
+mod l5_passkeys;
 mod l5_second_factors;
 mod lifecycle;
 mod p1_bad_input;

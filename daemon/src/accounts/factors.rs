@@ -55,6 +55,12 @@ pub enum FactorError {
     /// A passkey that cannot be taken in.
     #[error("this passkey cannot be used here: {0}")]
     PasskeyRefused(&'static str),
+    /// A name that no passkey can have.
+    #[error("the passkey needs a name of 1 to 64 characters")]
+    PasskeyName,
+    /// Not what a browser's authenticator answers.
+    #[error("this is no answer of an authenticator; send the credential as its toJSON() gives it")]
+    PasskeyForm,
     /// There is no such passkey.
     #[error("there is no passkey with this id; it may have been removed")]
     NoPasskey,

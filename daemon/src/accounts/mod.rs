@@ -10,6 +10,7 @@ mod factors;
 mod leaked;
 mod logins;
 mod notices;
+mod passkeys;
 mod passwords;
 mod pending;
 mod recovery;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 use self::account::{Changed, check_email, check_names, first_record, fold, hash_of, role};
 use self::leaked::Leaked;
 use self::logins::{Logins, begin, new_token};
+use self::passkeys::Asked;
 use self::passwords::Passwords;
 use self::pending::Pending;
 use self::second_step::{Entering, Waiting};
@@ -55,6 +57,7 @@ pub use self::error::AccountError;
 pub use self::factors::{FactorError, TwoFactor};
 pub use self::logins::{Login, LoginId, LoginToken};
 pub use self::notices::Notice;
+pub use self::passkeys::{Answer, NewPasskey, PasskeyInfo, Question, RelyingParty};
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
 pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
@@ -95,6 +98,8 @@ struct Inner {
     throttle: Throttle,
     /// Logins that wait for their second factor.
     waiting: Pending<Waiting>,
+    /// Questions to passkeys.
+    asked: Pending<Asked>,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
     /// One set-up at a time: the others need no hash to be told that they are late.
@@ -156,6 +161,7 @@ impl Accounts {
                 leaked: Leaked::default(),
                 throttle: Throttle::default(),
                 waiting: Pending::default(),
+                asked: Pending::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
                 setting_up: tokio::sync::Mutex::default(),

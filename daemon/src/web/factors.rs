@@ -166,7 +166,9 @@ impl From<FactorError> for ApiError {
             FactorError::ProveFactor => Self::forbidden(told).named("StepUpRequired"),
             FactorError::TotpOn => Self::conflict("TotpOn", told),
             FactorError::TotpOff => Self::conflict("TotpOff", told),
-            FactorError::TotpSecret => Self::bad_request(told),
+            FactorError::TotpSecret | FactorError::PasskeyName | FactorError::PasskeyForm => {
+                Self::bad_request(told)
+            }
             FactorError::Last => Self::conflict("LastFactor", told),
             FactorError::NoFactor => Self::conflict("NoFactor", told),
             FactorError::PasskeyWrong | FactorError::PasskeyRefused(_) => {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody, Source};
+use super::passkeys::{AnswerBody, Party};
 use super::user::{UserView, idle_time};
 use super::views::{ActionResult, sentence};
 use crate::accounts::{
@@ -77,6 +78,8 @@ pub(super) struct StepUpRequest {
     /// Six digits from the app, or a recovery code.
     #[serde(default)]
     verification_code: Option<String>,
+    #[serde(default)]
+    passkey: Option<AnswerBody>,
 }
 
 /// The password was right, and a second factor is due.
@@ -102,8 +105,12 @@ struct FactorDueExtra {
 }
 
 impl FactorDueView {
-    fn new(due: &FactorDue) -> Self {
-        let ways = [(due.totp, "totp"), (due.recovery_codes, "recovery-code")];
+    fn new(due: &FactorDue, party: &Party) -> Self {
+        let ways = [
+            (due.totp, "totp"),
+            (party.takes(&due.passkey_hosts), "passkey"),
+            (due.recovery_codes, "recovery-code"),
+        ];
         let methods = ways.into_iter().filter(|(there, _)| *there).map(|(_, name)| name);
         Self {
             id: due.id.expose().clone(),
@@ -137,6 +144,7 @@ pub(super) async fn login(
     State(accounts): State<Accounts>,
     State(devices): State<Devices>,
     Source(client): Source,
+    party: Party,
     JsonBody(wanted): JsonBody<LoginRequest>,
 ) -> Result<Response, ApiError> {
     let idle = wanted.session_timeout.as_ref().map_or(Ok(None), idle_time)?;
@@ -144,7 +152,7 @@ pub(super) async fn login(
     match accounts.login(&wanted.username, &password, idle, &client).await {
         Ok(entered) => answer(&accounts, &devices, entered, &client).await,
         Err(AccountError::FactorDue(due)) => {
-            Ok((StatusCode::CREATED, Json(FactorDueView::new(&due))).into_response())
+            Ok((StatusCode::CREATED, Json(FactorDueView::new(&due, &party))).into_response())
         }
         Err(AccountError::Wrong) => {
             // Not the name: whoever slips types a password there.
@@ -249,7 +257,7 @@ pub(super) async fn logout(
     post, path = "/nms/api/v2.1/user/step-up", tag = "user", request_body = StepUpRequest,
     responses(
         (status = 200, description = "Proven", body = ActionResult),
-        (status = 400, description = "PasswordWrong, CodeWrong", body = ErrorBody),
+        (status = 400, description = "PasswordWrong, CodeWrong, PasskeyRefused", body = ErrorBody),
         (status = 429, description = "Too many attempts; see Retry-After", body = ErrorBody),
     )
 )]
@@ -257,19 +265,27 @@ pub(super) async fn step_up(
     State(accounts): State<Accounts>,
     Caller(login): Caller,
     Source(client): Source,
+    party: Party,
     JsonBody(wanted): JsonBody<StepUpRequest>,
 ) -> Result<Json<ActionResult>, ApiError> {
-    let proven = match (wanted.password, wanted.verification_code) {
-        (Some(password), None) => {
+    let proven = match (wanted.password, wanted.verification_code, wanted.passkey) {
+        (Some(password), None, None) => {
             accounts.step_up(login.id, &Zeroizing::new(password), &client).await?;
             "Your password was right."
         }
-        (None, Some(code)) => {
+        (None, Some(code), None) => {
             accounts.step_up_with_code(login.id, &Zeroizing::new(code), &client).await?;
             "Your code was right."
         }
+        (None, None, Some(proof)) => {
+            let party = party.there()?;
+            accounts.step_up_with_passkey(&login, &party, proof.into(), &client).await?;
+            "Your passkey was right."
+        }
         _ => {
-            return Err(ApiError::bad_request("Send one of password and verificationCode."));
+            return Err(ApiError::bad_request(
+                "Send one of password, verificationCode and passkey.",
+            ));
         }
     };
     Ok(ActionResult::done(format!("{proven} Risky actions are allowed for five minutes.")))

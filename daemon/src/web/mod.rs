@@ -25,6 +25,7 @@ mod logs;
 mod nms;
 mod openapi;
 mod outgoing;
+mod passkeys;
 mod ports;
 mod process;
 mod routes;

@@ -15,7 +15,7 @@ use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
     certificates, device_actions, devices, factors, health, live, login, logs, nms, outgoing,
-    ports, security, setup, shell, sites, statistics, tickets, user,
+    passkeys, ports, security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The scheme's name in the document.
@@ -43,6 +43,14 @@ const TOKEN: &str = "token";
         factors::confirm_totp,
         factors::disable_totp,
         factors::new_recovery_codes,
+        passkeys::ask_for_login,
+        passkeys::login,
+        passkeys::ask_to_step_up,
+        passkeys::list,
+        passkeys::ask_new,
+        passkeys::enrol,
+        passkeys::rename,
+        passkeys::remove,
         nms::connection,
         nms::version,
         nms::summary,

@@ -17,7 +17,7 @@ use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
     Web, certificates, device_actions, devices, factors, health, live, login, logs, nms, openapi,
-    outgoing, ports, security, setup, shell, sites, statistics, tickets, user,
+    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, user,
 };
 
 /// The table.
@@ -30,18 +30,11 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
         post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
         post("/nms/api/v2.1/user/login", Public, No, login::login),
-        post("/nms/api/v2.1/user/login/totpauth", Public, No, login::login_with_code),
         post("/nms/api/v2.1/user/logout", ReadOnly, No, login::logout),
         get("/nms/api/v2.1/user", ReadOnly, No, user::read),
         put("/nms/api/v2.1/user", ReadOnly, No, user::change),
         post("/nms/api/v2.1/user/check-session", ReadOnly, No, user::check_session),
         post("/nms/api/v2.1/user/step-up", ReadOnly, No, login::step_up),
-        post("/nms/api/v2.1/user/check-credentials", ReadOnly, No, login::check_credentials),
-        // Second factors of one's own.
-        get("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::new_totp),
-        put("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::confirm_totp),
-        put("/nms/api/v2.1/user/disabledtotpauth", ReadOnly, Yes, factors::disable_totp),
-        post("/nms/api/v2.1/user/recovery-codes", ReadOnly, Yes, factors::new_recovery_codes),
         // The appliance.
         get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
@@ -85,6 +78,29 @@ fn table() -> Vec<Route> {
     ]
 }
 
+/// The table's part about second factors. What changes them asks for one of them besides.
+#[rustfmt::skip]
+fn second_factors() -> Vec<Route> {
+    use Access::{Public, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        post("/nms/api/v2.1/user/login/totpauth", Public, No, login::login_with_code),
+        post("/nms/api/v2.1/user/login/passkey/options", Public, No, passkeys::ask_for_login),
+        post("/nms/api/v2.1/user/login/passkey", Public, No, passkeys::login),
+        post("/nms/api/v2.1/user/step-up/passkey/options", ReadOnly, No, passkeys::ask_to_step_up),
+        post("/nms/api/v2.1/user/check-credentials", ReadOnly, No, login::check_credentials),
+        get("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::new_totp),
+        put("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::confirm_totp),
+        put("/nms/api/v2.1/user/disabledtotpauth", ReadOnly, Yes, factors::disable_totp),
+        post("/nms/api/v2.1/user/recovery-codes", ReadOnly, Yes, factors::new_recovery_codes),
+        get("/nms/api/v2.1/user/passkeys", ReadOnly, No, passkeys::list),
+        post("/nms/api/v2.1/user/passkeys/options", ReadOnly, Yes, passkeys::ask_new),
+        post("/nms/api/v2.1/user/passkeys", ReadOnly, Yes, passkeys::enrol),
+        put("/nms/api/v2.1/user/passkeys/{id}", ReadOnly, Yes, passkeys::rename),
+        delete("/nms/api/v2.1/user/passkeys/{id}", ReadOnly, Yes, passkeys::remove),
+    ]
+}
+
 /// The table's part about ports and certificates. Who has the code of a change of the ports may
 /// confirm it, at its new place.
 #[rustfmt::skip]
@@ -113,6 +129,11 @@ fn front_door() -> Vec<Route> {
     ]
 }
 
+/// All lines.
+fn whole() -> impl Iterator<Item = Route> {
+    table().into_iter().chain(second_factors()).chain(front_door())
+}
+
 /// A line of the table.
 struct Route {
     listed: Listed,
@@ -134,13 +155,13 @@ pub struct Listed {
 
 /// All routes, in the order of the table.
 pub fn listed() -> Vec<Listed> {
-    table().into_iter().chain(front_door()).map(|route| route.listed).collect()
+    whole().map(|route| route.listed).collect()
 }
 
 /// Builds the router from the table: each handler behind the rule of its line.
 pub(super) fn assemble(web: &Web) -> Router<Web> {
     let mut paths: BTreeMap<&'static str, MethodRouter<Web>> = BTreeMap::new();
-    for Route { listed, handler } in table().into_iter().chain(front_door()) {
+    for Route { listed, handler } in whole() {
         let rule = Rule {
             access: listed.access,
             step_up: listed.step_up,

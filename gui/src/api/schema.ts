@@ -862,6 +862,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/login/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Logs in with the passkey that the browser answered with. */
+        post: operations["postUserLoginPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/login/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a login with a passkey: as its second step, or alone. */
+        post: operations["postUserLoginPasskeyOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/login/totpauth": {
         parameters: {
             query?: never;
@@ -891,6 +925,59 @@ export interface paths {
         /** Logs out: the token is worth nothing from now on, and its sockets close. */
         post: operations["postUserLogout"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The passkeys of the own account, and whether there can be any. */
+        get: operations["getUserPasskeys"];
+        put?: never;
+        /** Enrols the passkey that the browser made. With the first factor come ten recovery codes. */
+        post: operations["postUserPasskeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins to enrol a passkey. A second factor has to be proven for it, where there is one. */
+        post: operations["postUserPasskeysOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Gives a passkey another name. */
+        put: operations["putUserPasskeysId"];
+        post?: never;
+        /** Removes a passkey. A second factor has to be proven for it. */
+        delete: operations["deleteUserPasskeysId"];
         options?: never;
         head?: never;
         patch?: never;
@@ -927,6 +1014,23 @@ export interface paths {
          *     second factors asks for one of them.
          */
         post: operations["postUserStepUp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/step-up/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a step-up with a passkey. */
+        post: operations["postUserStepUpPasskeyOptions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1057,6 +1161,13 @@ export interface components {
             message: string;
             /** @description Done. */
             result: boolean;
+        };
+        /** @description What the browser answered. */
+        AnswerBody: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
         };
         /** @description Which devices are to belong to which site. */
         AuthorizeManyRequest: {
@@ -1732,6 +1843,15 @@ export interface components {
         NamesRequest: {
             names: string[];
         };
+        /** @description A new passkey. */
+        NewPasskeyBody: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
+            /** @description How it is called; 1 to 64 characters. */
+            name: string;
+        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1835,6 +1955,50 @@ export interface components {
              */
             total: number;
         };
+        /** @description A passkey. */
+        Passkey: {
+            createdAt: components["schemas"]["Time"];
+            /** @description The name of the appliance that it was made for. */
+            host: string;
+            /** Format: uuid */
+            id: string;
+            lastUsedAt: components["schemas"]["Time"] | null;
+            name: string;
+            /** @description Ten codes, this one time, where it is the first second factor. */
+            recoveryCodes?: string[] | null;
+            /** @description The appliance has that name still, and passkeys can be used. */
+            usableHere: boolean;
+        };
+        /** @description A login with a passkey. */
+        PasskeyLogin: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
+            /**
+             * Format: int64
+             * @description As with the password.
+             */
+            sessionTimeout?: number | null;
+        };
+        /** @description Another name of a passkey. */
+        PasskeyName: {
+            /** @description 1 to 64 characters. */
+            name: string;
+        };
+        /** @description Which login a passkey is for. */
+        PasskeyWanted: {
+            /** @description The `id` of the first step's answer; without it, the passkey is the only factor. */
+            token?: string | null;
+        };
+        /** @description The passkeys of the own account. */
+        PasskeysView: {
+            /** @description Passkeys can be made and used here. */
+            available: boolean;
+            passkeys: components["schemas"]["Passkey"][];
+            /** @description Why not. */
+            reason?: string | null;
+        };
         /** @description A change that waits to be confirmed. */
         PendingPorts: {
             /** @description Where to confirm it. */
@@ -1915,6 +2079,13 @@ export interface components {
             uploadBurstSize: number | null;
             /** Format: int64 */
             uploadSpeed: number | null;
+        };
+        /** @description What to ask the browser for. */
+        QuestionView: {
+            /** @description To answer by, once and within five minutes. */
+            id: string;
+            /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`. */
+            options: Record<string, never>;
         };
         /** @description Recovery codes, shown this once. */
         RecoveryCodesView: {
@@ -2123,6 +2294,7 @@ export interface components {
         };
         /** @description Who sits there, once more: one of these. */
         StepUpRequest: {
+            passkey?: components["schemas"]["AnswerBody"] | null;
             /**
              * Format: password
              * @description The account's password.
@@ -4038,7 +4210,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description ChangePending */
+            /** @description ChangePending; PasskeysDepend: it names the accounts whose only second factor is a passkey for the present name */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5053,6 +5225,119 @@ export interface operations {
             };
         };
     };
+    postUserLoginPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyLogin"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    /** @description The token */
+                    "x-auth-token"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeyRefused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The options are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserLoginPasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyWanted"];
+            };
+        };
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The first step was too long ago, or is not known */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserLoginTotpauth: {
         parameters: {
             query?: never;
@@ -5144,6 +5429,271 @@ export interface operations {
             };
         };
     };
+    getUserPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeysView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskeyBody"];
+            };
+        };
+        responses: {
+            /** @description The passkey */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description PasskeyRefused */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The options are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserPasskeysOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserPasskeysId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyName"];
+            };
+        };
+        responses: {
+            /** @description The passkey */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is none with this id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteUserPasskeysId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is none with this id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastFactor: one is required */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserRecoveryCodes: {
         parameters: {
             query?: never;
@@ -5213,7 +5763,7 @@ export interface operations {
                     "application/json": components["schemas"]["ActionResult"];
                 };
             };
-            /** @description PasswordWrong, CodeWrong */
+            /** @description PasswordWrong, CodeWrong, PasskeyRefused */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5233,6 +5783,53 @@ export interface operations {
             };
             /** @description Too many attempts; see Retry-After */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserStepUpPasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description PasskeyRefused: the account has none */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
