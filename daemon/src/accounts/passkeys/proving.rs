@@ -5,13 +5,15 @@ use serde_json::Value;
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     AuthenticationResult, DiscoverableAuthentication, PasskeyAuthentication, PublicKeyCredential,
+    WebauthnError,
 };
 use zeroize::Zeroizing;
 
 use super::super::factors::FactorError;
 use super::super::second_step::Entering;
-use super::super::{Account, AccountError, Accounts, ClientInfo, Login, LoginToken};
+use super::super::{Account, AccountError, Accounts, ClientInfo, Login, LoginToken, notices};
 use super::{Answer, Asked, Question, RelyingParty, opened, options_of, read, refused, usable};
+use crate::audit;
 use crate::network::SourceNetwork;
 use crate::store::records::FactorsRecord;
 use crate::store::tables::FACTORS;
@@ -100,12 +102,14 @@ impl Accounts {
         let credential: PublicKeyCredential = read(answer.credential)?;
         let (account, said, used) = match &asked {
             Asked::Alone(state) => {
-                let (account, used) = self.recognised(party, &credential, state).await?;
+                let (account, used) = self.recognised(party, &credential, state, client).await?;
                 (account, None, used)
             }
             Asked::Second(id, state) => {
+                let account = self.inner.waiting.with(id, network, |waiting| waiting.account);
+                let account = account.ok_or(FactorError::Gone)?;
                 let used = party.webauthn.finish_passkey_authentication(&credential, state);
-                let used = used.map_err(|error| refused(&error))?;
+                let used = self.judged(account, used, client).await?;
                 let waiting = self.inner.waiting.take(id, network).ok_or(FactorError::Gone)?;
                 (waiting.account, waiting.idle, used)
             }
@@ -124,6 +128,7 @@ impl Accounts {
         party: &RelyingParty,
         credential: &PublicKeyCredential,
         state: &DiscoverableAuthentication,
+        client: &ClientInfo,
     ) -> Result<(Uuid, AuthenticationResult), AccountError> {
         let found = party.webauthn.identify_discoverable_authentication(credential);
         let (account, id) = found.map_err(|error| refused(&error))?;
@@ -133,7 +138,35 @@ impl Accounts {
         let state = state.clone();
         let used =
             party.webauthn.finish_discoverable_authentication_v2(credential, state, &passkey);
-        Ok((account, used.map_err(|error| refused(&error))?))
+        Ok((account, self.judged(account, used, client).await?))
+    }
+
+    /// What came of an answer. An older count of signatures than before is told: somebody may have a
+    /// copy of the passkey.
+    async fn judged(
+        &self,
+        account: Uuid,
+        used: Result<AuthenticationResult, WebauthnError>,
+        client: &ClientInfo,
+    ) -> Result<AuthenticationResult, AccountError> {
+        let error = match used {
+            Ok(used) => return Ok(used),
+            Err(error) => error,
+        };
+        if matches!(error, WebauthnError::CredentialPossibleCompromise) {
+            let now = self.inner.clock.now();
+            let from = client.address.to_canonical().to_string();
+            let tell = move |writer: &Writer<'_>| {
+                audit::append(writer, now, &account.to_string(), "passkey-copied", &from)?;
+                let told = format!(
+                    "A passkey of yours was refused, from {from}: it has made fewer signatures \
+                     than before, so somebody may have a copy. Remove it and make a new one."
+                );
+                notices::tell(writer, account, now, &told)
+            };
+            self.inner.store.write(tell).await?;
+        }
+        Err(refused(&error).into())
     }
 
     /// Begins a step-up with a passkey.
@@ -166,7 +199,7 @@ impl Accounts {
         }
         let credential: PublicKeyCredential = read(answer.credential)?;
         let used = party.webauthn.finish_passkey_authentication(&credential, &state);
-        let used = used.map_err(|error| refused(&error))?;
+        let used = self.judged(login.account, used, client).await?;
         let (account, now) = (login.account, self.inner.clock.now());
         let note = move |writer: &Writer<'_>| note_use(writer, account, &used, now);
         if !self.inner.store.write(note).await? {
