@@ -112,6 +112,7 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         session_timeout: Some(3_600_000),
         preferences: "{}".to_owned(),
         force_password_change: false,
+        era: 0,
         created: AT,
         updated: AT,
     };
@@ -128,6 +129,8 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         factor: None,
         address: "198.51.100.7".to_owned(),
         client: "browser".to_owned(),
+        era: 0,
+        seen: Vec::new(),
     };
     writer.put(LOGINS, &KEY, &login)?;
     writer.put(SETTINGS, "hostname", &"\"localhost\"".to_owned())?;

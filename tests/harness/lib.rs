@@ -13,6 +13,7 @@ mod interceptor;
 mod limits;
 mod namespace;
 mod pebble;
+mod people;
 mod process;
 mod raw;
 mod sockets;
@@ -29,6 +30,7 @@ pub use interceptor::{Direction, Interceptor, forged_certificate, self_signed_pe
 pub use limits::allow_open_files;
 pub use namespace::{PRIVATE, PUBLIC, Stage, on_stage};
 pub use pebble::{Pebble, PebbleOptions};
+pub use people::Route;
 pub use process::{Process, binary};
 pub use raw::{RawDevice, Wire, hello, mac_of};
 pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};

@@ -243,3 +243,28 @@ async fn l5_credentials_are_checked_without_a_login_and_for_logins_alone() {
         owner.client.post("/user/check-credentials", wrong).await.expect(401);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l5_where_a_second_factor_is_required_nothing_else_comes_before_it() {
+    let appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    owner.person("olga", "guest").await;
+    owner.client.put("/nms/accounts", json!({"twoFactorRequired": true})).await.expect(409);
+    let app = App::enrol(&owner).await;
+    owner.client.put("/nms/accounts", json!({"twoFactorRequired": true})).await.expect(200);
+    let code = json!({"verificationCode": app.code(1).await});
+    owner.client.post("/user/step-up", code).await.expect(200);
+    let off = json!({"password": PASSWORD, "totpAuthEnabled": false});
+    let last = owner.client.put("/user/disabledtotpauth", off).await.expect(409);
+    assert_eq!(last.json()["error"], "LastFactor");
+
+    let olga = Owner { client: appliance.log_in_as("olga", PASSWORD).await, key: String::new() };
+    let refused = olga.client.get("/devices").await.expect(403);
+    assert_eq!(refused.json()["error"], "SecondFactorRequired");
+    let new = olga.client.get("/user/totpauth").await.expect(200).json();
+    let secret = text(&new["base32"]);
+    let body = confirmation(&secret, &code_at(&secret, now()).await);
+    let user = olga.client.put("/user/totpauth", body).await.expect(200).json();
+    assert_eq!(user["aerie"]["due"], json!(null), "{user}");
+    olga.client.get("/devices").await.expect(200);
+}

@@ -103,7 +103,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http_body_util", &["web", "edge", "outbound"]),
     ("hyper", &["web", "edge", "outbound"]),
     ("hyper_util", &["web", "edge", "outbound"]),
-    ("ipnet", &["edge", "outbound"]),
+    ("ipnet", &["edge", "outbound", "accounts"]),
     ("nix", &["main", "run", "edge", "outbound", "supervisor", "seal"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),

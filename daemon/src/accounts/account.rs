@@ -43,6 +43,8 @@ pub struct Account {
     pub session_timeout: i64,
     /// GUI preferences as JSON text.
     pub preferences: String,
+    /// It has to choose a new password before anything else.
+    pub force_password_change: bool,
     /// Last change.
     pub updated: Timestamp,
 }
@@ -61,7 +63,7 @@ pub struct NewAccount {
 }
 
 /// What an account changes about itself. `None` keeps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountChange {
     /// First name.
     pub first_name: Option<String>,
@@ -71,6 +73,15 @@ pub struct AccountChange {
     pub email: Option<String>,
     /// GUI preferences as JSON text.
     pub preferences: Option<String>,
+    /// Idle time of its next logins, in milliseconds.
+    pub session_timeout: Option<i64>,
+}
+
+impl AccountChange {
+    /// Whether it is about more than what the GUI remembers.
+    pub(super) fn is_about_the_person(&self) -> bool {
+        *self != Self { preferences: self.preferences.clone(), ..Self::default() }
+    }
 }
 
 impl Account {
@@ -87,6 +98,7 @@ impl Account {
             country: record.country,
             session_timeout: record.session_timeout.unwrap_or(logins::IDLE),
             preferences: record.preferences,
+            force_password_change: record.force_password_change,
             updated: Timestamp::from_millisecond(record.updated).unwrap_or_default(),
         }
     }
@@ -107,13 +119,47 @@ pub(super) fn fold(name: &str) -> String {
 }
 
 pub(super) fn check_names(new: &NewAccount) -> Result<(), AccountError> {
-    let chars = new.username.chars().count();
+    check_username(&new.username)?;
+    check_email(&new.email)
+}
+
+pub(super) fn check_username(name: &str) -> Result<(), AccountError> {
+    let chars = name.chars().count();
     let forbidden =
-        |letter: char| FORBIDDEN.contains(letter) || letter.is_whitespace() || letter.is_control();
-    if !(1..=NAME_CHARS).contains(&chars) || new.username.chars().any(forbidden) {
+        |letter: char| FORBIDDEN.contains(letter) || letter.is_whitespace() || is_unseen(letter);
+    if !(1..=NAME_CHARS).contains(&chars) || name.chars().any(forbidden) {
         return Err(AccountError::Username);
     }
-    check_email(&new.email)
+    Ok(())
+}
+
+/// Refuses a first or last name, a time zone or a country that cannot be.
+pub(super) fn check_person_name(name: &str) -> Result<(), AccountError> {
+    if name.chars().count() <= NAME_CHARS && !name.chars().any(is_unseen) {
+        return Ok(());
+    }
+    Err(AccountError::Invalid(
+        "a first or last name, time zone or country has at most 64 characters, and none that \
+         cannot be seen",
+    ))
+}
+
+/// Refuses an idle time out of bounds.
+pub(super) fn check_session_timeout(idle: i64) -> Result<(), AccountError> {
+    let (least, most) = logins::IDLE_BOUNDS;
+    if (least..=most).contains(&idle) {
+        return Ok(());
+    }
+    Err(AccountError::Invalid(
+        "the sessionTimeout is in milliseconds, from 30 minutes (1800000) to 30 days (2592000000)",
+    ))
+}
+
+/// Controls, and what turns or hides letters: two names that look alike would not be.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 pub(super) fn check_email(email: &str) -> Result<(), AccountError> {
@@ -140,6 +186,7 @@ pub(super) fn first_record(new: NewAccount, hash: PasswordHash, now: Timestamp) 
         session_timeout: None,
         preferences: String::new(),
         force_password_change: false,
+        era: 0,
         created: now.as_millisecond(),
         updated: now.as_millisecond(),
     }
@@ -188,6 +235,7 @@ pub(super) fn change(
     record.first_name = change.first_name.unwrap_or(record.first_name);
     record.last_name = change.last_name.unwrap_or(record.last_name);
     record.preferences = change.preferences.unwrap_or(record.preferences);
+    record.session_timeout = change.session_timeout.or(record.session_timeout);
     record.updated = now.as_millisecond();
     writer.put(ACCOUNTS, &id, &record)?;
     Ok(Changed::Done(Box::new(record)))

@@ -8,14 +8,12 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::logins::Login;
+use super::standing::{RULES, Rules, has_factor};
 use super::{AccountError, Accounts, ClientInfo, RecoveryCodes, notices};
 use crate::audit;
 use crate::store::records::{FactorsRecord, RecoveryRecord};
-use crate::store::tables::{FACTORS, SETTINGS};
-use crate::store::{Reader, StoreError, Writer};
-
-/// The setting that holds what is asked of all accounts.
-pub(super) const SETTING: &str = "accounts";
+use crate::store::tables::{ACCOUNTS, FACTORS, SETTINGS};
+use crate::store::{StoreError, Writer};
 
 /// Why a factor was not taken, made or removed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -66,42 +64,6 @@ pub enum FactorError {
     NoPasskey,
 }
 
-/// How an account stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TwoFactor {
-    /// Codes from an app.
-    pub totp: bool,
-    /// How many passkeys.
-    pub passkeys: usize,
-    /// Recovery codes that have not been used.
-    pub recovery_codes_left: usize,
-    /// Every account needs a second factor.
-    pub required: bool,
-}
-
-impl TwoFactor {
-    /// It has a second factor.
-    pub fn is_on(&self) -> bool {
-        self.totp || self.passkeys > 0
-    }
-}
-
-/// Whether an account has a second factor.
-pub(super) fn has_factor(record: &FactorsRecord) -> bool {
-    record.totp.is_some() || !record.passkeys.is_empty()
-}
-
-/// Whether a factor is required of every account, from [`SETTING`].
-pub(super) fn is_required(setting: Option<&String>) -> bool {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Asked {
-        two_factor_required: bool,
-    }
-    let asked = setting.and_then(|text| serde_json::from_str::<Asked>(text).ok());
-    asked.unwrap_or_default().two_factor_required
-}
-
 /// Gives recovery codes to an account that has none left. `false`: it has.
 pub(super) fn add_recovery(record: &mut FactorsRecord, hashes: &[RecoveryRecord]) -> bool {
     let fresh = record.recovery.is_empty();
@@ -109,24 +71,6 @@ pub(super) fn add_recovery(record: &mut FactorsRecord, hashes: &[RecoveryRecord]
         record.recovery = hashes.to_vec();
     }
     fresh
-}
-
-/// Writes the factors of an account that lost one.
-pub(super) fn put_fewer(
-    writer: &Writer<'_>,
-    account: Uuid,
-    mut record: FactorsRecord,
-) -> Result<Result<(), FactorError>, StoreError> {
-    if has_factor(&record) {
-        writer.put(FACTORS, &account, &record)?;
-        return Ok(Ok(()));
-    }
-    if is_required(writer.get(SETTINGS, SETTING)?.as_ref()) {
-        return Ok(Err(FactorError::Last));
-    }
-    record.recovery.clear();
-    writer.put(FACTORS, &account, &record)?;
-    Ok(Ok(()))
 }
 
 impl Accounts {
@@ -140,19 +84,32 @@ impl Accounts {
         Ok(has_factor(&self.factors(account).await?))
     }
 
-    /// How an account's second factors stand.
-    pub async fn two_factor(&self, account: Uuid) -> Result<TwoFactor, AccountError> {
-        let read = move |reader: &Reader| {
-            let record = reader.get(FACTORS, &account)?.unwrap_or_default();
-            Ok((record, reader.get(SETTINGS, SETTING)?))
-        };
-        let (record, setting) = self.inner.store.read(read).await?;
-        Ok(TwoFactor {
-            totp: record.totp.is_some(),
-            passkeys: record.passkeys.len(),
-            recovery_codes_left: record.recovery.len(),
-            required: is_required(setting.as_ref()),
-        })
+    /// Writes an account's factors. In the transaction of what became of them.
+    pub(super) fn put_factors(
+        &self,
+        writer: &Writer<'_>,
+        account: Uuid,
+        record: &FactorsRecord,
+    ) -> Result<(), StoreError> {
+        writer.put(FACTORS, &account, record)?;
+        self.inner.standings.set_factor(account, has_factor(record));
+        Ok(())
+    }
+
+    /// Writes the factors of an account that lost one. The last stays where one is required.
+    pub(super) fn put_fewer(
+        &self,
+        writer: &Writer<'_>,
+        account: Uuid,
+        mut record: FactorsRecord,
+    ) -> Result<Result<(), FactorError>, StoreError> {
+        if !has_factor(&record) {
+            if Rules::read(writer.get(SETTINGS, RULES)?.as_deref()).two_factor_required {
+                return Ok(Err(FactorError::Last));
+            }
+            record.recovery.clear();
+        }
+        self.put_factors(writer, account, &record).map(Ok)
     }
 
     /// Refuses a login that has not proven a second factor in the last minutes, if its account has
@@ -196,21 +153,21 @@ impl Accounts {
     /// told.
     pub async fn factors_off(&self, account: Uuid, by: &str) -> Result<bool, AccountError> {
         let (now, by) = (self.inner.clock.now(), by.to_owned());
+        let room = self.clone();
         let off = move |writer: &Writer<'_>| {
             let record = writer.get(FACTORS, &account)?.unwrap_or_default();
             if !has_factor(&record) && record.recovery.is_empty() {
                 return Ok(false);
             }
-            writer.delete(FACTORS, &account)?;
+            room.put_factors(writer, account, &FactorsRecord::default())?;
+            if let Some(mut owner) = writer.get(ACCOUNTS, &account)? {
+                room.put_anew(writer, account, &mut owner)?;
+            }
             audit::append(writer, now, &by, "factors-off", &account.to_string())?;
             let told = "Your second factors and recovery codes were removed by somebody who may. \
                 Ask who it was if you did not ask for it, and set up a new one.";
             notices::tell(writer, account, now, told).map(|()| true)
         };
-        let had = self.inner.store.write(off).await?;
-        if had {
-            self.logout_all(account).await?;
-        }
-        Ok(had)
+        Ok(self.inner.store.write(off).await?)
     }
 }

@@ -48,7 +48,10 @@ impl Accounts {
     /// Ends a login that leaked. Answers whose it was, unless it had ended already.
     pub async fn end_leaked(&self, id: LoginId) -> Result<Option<Account>, AccountError> {
         let now = self.inner.clock.now();
-        let Some(login) = self.inner.logins.get(&id, now) else { return Ok(None) };
+        let Some(login) = self.inner.logins.get(&id, now) else {
+            let Some(maker) = self.delete_leaked(id).await? else { return Ok(None) };
+            return Ok(Some(self.account(maker).await?));
+        };
         let account = self.account(login.account).await?;
         self.end(vec![id]).await?;
         let who = login.account;

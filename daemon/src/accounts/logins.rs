@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::roles::Role;
+use super::standing::Due;
 use crate::network::SourceNetwork;
 use crate::seal::{self, SealError, Secret};
 use crate::store::records::LoginRecord;
@@ -26,13 +27,16 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// Idle time of a login, when neither account nor login says another: 24 hours.
 pub(super) const IDLE: i64 = DAY;
 /// Shortest and longest idle time.
-const IDLE_BOUNDS: (i64, i64) = (30 * MINUTE, 30 * DAY);
+pub(super) const IDLE_BOUNDS: (i64, i64) = (30 * MINUTE, 30 * DAY);
 /// A login ends one month after it began, whatever happens.
 const LATEST: i64 = 30 * DAY;
 /// A login this young, or stepped up this lately, may do what needs a step-up.
 const STEPPED_UP: i64 = 5 * MINUTE;
 /// Live logins of one account; one more ends the one that was not used for longest.
 const PER_ACCOUNT: usize = 100;
+
+/// Addresses of one login that are remembered.
+const SEEN: usize = 16;
 
 /// A login's name: the SHA-256 of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +54,12 @@ impl LoginId {
         &self.0
     }
 
+    /// Its name in lists. Half of the hash of 256 random bits: it says nothing about the token.
+    pub fn guid(&self) -> Uuid {
+        let half = self.0.first_chunk().copied().unwrap_or_default();
+        uuid::Builder::from_custom_bytes(half).into_uuid()
+    }
+
     /// The login that a token proves, if there is one.
     pub fn of_token(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
@@ -64,11 +74,27 @@ pub(super) fn new_token() -> Result<LoginToken, SealError> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(seal::random::<32>()?)))
 }
 
-/// A live login.
+/// What a caller has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A person's login.
+    Login,
+    /// An API token.
+    Token,
+    /// A key of the CRM; `write` allows more than reading.
+    AppKey {
+        /// May change things.
+        write: bool,
+    },
+}
+
+/// A live login, or a token or app key that stands for one.
 #[derive(Clone, Copy, Debug)]
 pub struct Login {
     /// Its name.
     pub id: LoginId,
+    /// Which of them it is.
+    pub kind: Kind,
     /// Whose.
     pub account: Uuid,
     /// What it may do.
@@ -79,11 +105,15 @@ pub struct Login {
     pub expires: Timestamp,
     /// Until when it may do what needs a step-up.
     pub stepped_up_until: Timestamp,
+    /// What its account has to do before anything else.
+    pub due: Option<Due>,
 }
 
 struct Live {
     record: LoginRecord,
     role: Role,
+    /// Where the last use came from.
+    address: Option<IpAddr>,
     /// `last_used` as it stands in the store.
     written: i64,
 }
@@ -94,15 +124,16 @@ impl Live {
     }
 
     fn login(&self, id: LoginId) -> Login {
-        let time = |millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
         let proven = self.record.stepped_up.unwrap_or(0).max(self.record.created);
         Login {
             id,
+            kind: Kind::Login,
             account: self.record.account,
             role: self.role,
             created: time(self.record.created),
             expires: time(self.record.expires),
             stepped_up_until: time(proven + STEPPED_UP),
+            due: None,
         }
     }
 }
@@ -120,14 +151,22 @@ impl Logins {
 
     /// Takes in a login as it stands in the store.
     pub(super) fn put(&self, id: LoginId, record: LoginRecord, role: Role) {
-        let written = record.last_used;
-        self.lock().insert(id, Live { record, role, written });
+        let (written, address) = (record.last_used, record.address.parse().ok());
+        self.lock().insert(id, Live { record, role, address, written });
     }
 
     pub(super) fn get(&self, id: &LoginId, now: Timestamp) -> Option<LoginRecord> {
         let live = self.lock();
         let found = live.get(id).filter(|live| !live.ended(now.as_millisecond()));
         found.map(|live| live.record.clone())
+    }
+
+    /// All of them, or those of one account.
+    pub(super) fn all(&self, account: Option<Uuid>) -> Vec<(LoginId, LoginRecord)> {
+        let live = self.lock();
+        let wanted =
+            live.iter().filter(|(_, live)| account.is_none_or(|id| live.record.account == id));
+        wanted.map(|(id, live)| (*id, live.record.clone())).collect()
     }
 
     /// Whether there was one.
@@ -175,14 +214,26 @@ impl Logins {
         ended.map(|(id, _)| *id).collect()
     }
 
-    /// Extends a login by its use. `None`: there is none, or it has ended.
-    pub(super) fn touch(&self, id: LoginId, now: Timestamp) -> Option<Login> {
+    /// Extends a login by its use from an address. `None`: there is none, or it has ended. The
+    /// login comes with the count of its account at its beginning.
+    pub(super) fn touch(
+        &self,
+        id: LoginId,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> Option<(Login, u32)> {
         let now = now.as_millisecond();
         let mut live = self.lock();
         let live = live.get_mut(&id).filter(|live| !live.ended(now))?;
+        if let Some(from) = from.filter(|from| live.address != Some(*from)) {
+            let Live { record, address, .. } = live;
+            follow(&mut record.seen, &record.address, record.last_used, (from, now));
+            record.address = from.to_string();
+            *address = Some(from);
+        }
         live.record.last_used = now;
         live.record.expires = (now + live.record.idle).min(live.record.latest);
-        Some(live.login(id))
+        Some((live.login(id), live.record.era))
     }
 
     /// Notes a step-up, with a second factor or without; the login and its record.
@@ -231,6 +282,30 @@ impl Logins {
     }
 }
 
+/// A moment as the store keeps it.
+pub(super) fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Notes that something came from another address than before: the address before was used until
+/// then, and the new one is used from now on. Bounded: the least recent goes.
+pub(super) fn follow(
+    seen: &mut Vec<(String, i64, i64)>,
+    before: &str,
+    until: i64,
+    (from, now): (IpAddr, i64),
+) {
+    if let Some((_, _, last)) = seen.iter_mut().find(|(address, ..)| address == before) {
+        *last = until;
+    }
+    let from = from.to_string();
+    let place = seen.iter().position(|(address, ..)| *address == from);
+    let first = place.map_or(now, |place| seen.remove(place).1);
+    let surplus = (seen.len() + 1).saturating_sub(SEEN);
+    seen.drain(..surplus);
+    seen.push((from, first, now));
+}
+
 /// A login that begins now. `idle` in milliseconds; out of bounds, the nearest bound counts.
 pub(super) fn begin(account: Uuid, idle: Option<i64>, now: Timestamp) -> LoginRecord {
     let now = now.as_millisecond();
@@ -246,6 +321,8 @@ pub(super) fn begin(account: Uuid, idle: Option<i64>, now: Timestamp) -> LoginRe
         factor: None,
         address: String::new(),
         client: String::new(),
+        era: 0,
+        seen: Vec::new(),
     }
 }
 
@@ -262,10 +339,10 @@ mod tests {
         let logins = Logins::default();
         let id = LoginId::from([1; 32]);
         logins.put(id, begin(Uuid::nil(), None, at(0)), Role::Admin);
-        logins.touch(id, at(59)).unwrap();
+        logins.touch(id, at(59), None).unwrap();
         assert!(logins.unwritten(false).is_empty());
         assert_eq!(logins.unwritten(true).len(), 1, "at the end all is written");
-        logins.touch(id, at(60)).unwrap();
+        logins.touch(id, at(60), None).unwrap();
         let due = logins.unwritten(false);
         assert_eq!(due.len(), 1);
         logins.written(&due);
@@ -287,13 +364,38 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_of_a_login_are_kept_with_their_times_and_bounded() {
+        let logins = Logins::default();
+        let id = LoginId::from([1; 32]);
+        let from = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
+        logins.put(id, begin(Uuid::nil(), None, at(0)), Role::Admin);
+        for (seconds, last) in [(0, 1), (5, 1), (10, 2), (15, 1), (20, 2)] {
+            logins.touch(id, at(seconds), from(last)).unwrap();
+        }
+        let record = logins.get(&id, at(20)).unwrap();
+        let millis = |seconds| at(seconds).as_millisecond();
+        assert_eq!(record.address, "192.0.2.2");
+        assert_eq!(
+            record.seen,
+            [
+                ("192.0.2.1".to_owned(), millis(0), millis(15)),
+                ("192.0.2.2".to_owned(), millis(10), millis(20))
+            ]
+        );
+        for last in 0..100 {
+            logins.touch(id, at(30), from(last)).unwrap();
+        }
+        assert_eq!(logins.get(&id, at(30)).unwrap().seen.len(), SEEN);
+    }
+
+    #[test]
     fn the_least_used_login_gives_way() {
         let logins = Logins::default();
         for number in 0..100 {
             let id = LoginId::from([number; 32]);
             logins.put(id, begin(Uuid::nil(), None, at(i64::from(number))), Role::Admin);
         }
-        logins.touch(LoginId::from([0; 32]), at(200)).unwrap();
+        logins.touch(LoginId::from([0; 32]), at(200), None).unwrap();
         assert_eq!(logins.surplus(Uuid::nil()), [LoginId::from([1; 32])]);
         assert!(logins.surplus(Uuid::max()).is_empty());
     }

@@ -2,22 +2,31 @@
 //!
 //! A password is checked by [`passwords`], guessing is slowed by [`throttle`], the first account
 //! needs the [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
-//! for whatever reason, [`Accounts::ended`] tells so.
+//! for whatever reason, [`Accounts::ended`] tells so. [`tokens`] stand for programs as logins do for
+//! people, and [`callers`] says whom one of them lets in, by the [`standing`] of its account.
+//! [`people`] is what admins do with accounts, [`own`] what an account does with itself.
 
 mod account;
+mod callers;
 mod error;
 mod factors;
 mod leaked;
+mod leaving;
 mod logins;
 mod notices;
+mod own;
 mod passkeys;
 mod passwords;
 mod pending;
+mod people;
+mod person;
 mod recovery;
 mod roles;
 mod second_step;
 mod setup_code;
+mod standing;
 mod throttle;
+mod tokens;
 mod totp;
 
 #[cfg(test)]
@@ -34,35 +43,44 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use self::account::{Changed, check_email, check_names, first_record, fold, hash_of, role};
+use self::account::{check_names, first_record, fold, hash_of, role};
 use self::leaked::Leaked;
+use self::leaving::Shown;
 use self::logins::{Logins, begin, new_token};
 use self::passkeys::Asked;
 use self::passwords::Passwords;
 use self::pending::Pending;
 use self::second_step::{Entering, Waiting};
 use self::setup_code::{CodeError, SetupCode};
+use self::standing::{RULES, Rules, Standings, has_factor};
 use self::throttle::Throttle;
+use self::tokens::Tokens;
 use crate::audit;
 use crate::clock::Clock;
 use crate::network::SourceNetwork;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
-use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS};
+use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS, SETTINGS, TOKENS};
 use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::account::{Account, AccountChange, NewAccount};
+pub use self::callers::TokenEntry;
 pub use self::error::AccountError;
-pub use self::factors::{FactorError, TwoFactor};
-pub use self::logins::{Login, LoginId, LoginToken};
+pub use self::factors::FactorError;
+pub use self::leaving::{Offboarded, SecretSeen};
+pub use self::logins::{Kind, Login, LoginId, LoginToken};
 pub use self::notices::Notice;
 pub use self::passkeys::{Answer, NewPasskey, PasskeyInfo, Question, RelyingParty};
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
+pub use self::people::{Actor, NewPerson, PersonChange};
+pub use self::person::{Factors, Person};
 pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
 pub use self::second_step::FactorDue;
+pub use self::standing::Due;
 pub use self::throttle::TooMany;
+pub use self::tokens::NewToken;
 pub use self::totp::{NewTotp, TotpConfirmation};
 
 /// Ended logins that a slow listener may be behind.
@@ -94,6 +112,9 @@ struct Inner {
     data_dir: PathBuf,
     passwords: Passwords,
     logins: Logins,
+    tokens: Tokens,
+    standings: Standings,
+    shown: Shown,
     leaked: Leaked,
     throttle: Throttle,
     /// Logins that wait for their second factor.
@@ -143,6 +164,12 @@ impl Accounts {
     ) -> Result<Self, AccountError> {
         let (accounts, live) =
             store.read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?))).await?;
+        let (factors, tokens, rules) = store
+            .read(|reader| {
+                let rules = reader.get(SETTINGS, RULES)?;
+                Ok((reader.all(FACTORS)?, reader.all(TOKENS)?, Rules::read(rules.as_deref())))
+            })
+            .await?;
         let configured = !accounts.is_empty();
         let setup_code = if configured {
             SetupCode::remove(data_dir);
@@ -157,7 +184,10 @@ impl Accounts {
                 clock,
                 data_dir: data_dir.to_owned(),
                 passwords: Passwords::new(seal.peppers().clone()),
+                standings: Standings::load(&accounts, &factors, rules),
                 logins: restored(accounts, live),
+                tokens: Tokens::load(tokens),
+                shown: Shown::default(),
                 leaked: Leaked::default(),
                 throttle: Throttle::default(),
                 waiting: Pending::default(),
@@ -199,9 +229,13 @@ impl Accounts {
             // Who set it up may have left between the commit and the answer.
             let accounts = self.inner.store.read(|reader| reader.all(ACCOUNTS)).await?;
             if !accounts.is_empty() {
+                for (id, record) in &accounts {
+                    self.inner.standings.know(*id, record);
+                }
                 self.close_set_up();
             }
         }
+        self.write_token_uses(last).await?;
         let uses = Arc::new(self.inner.logins.unwritten(last));
         if uses.is_empty() {
             return Ok(());
@@ -226,11 +260,6 @@ impl Accounts {
         self.inner.configured.load(Ordering::Acquire)
     }
 
-    /// Logins that end from now on: what hangs on them has to close.
-    pub fn ended(&self) -> broadcast::Receiver<LoginId> {
-        self.inner.ended.subscribe()
-    }
-
     /// Makes the first account, once, for who knows the setup code, and logs it in: in one
     /// transaction, so that of a hundred one wins.
     pub async fn set_up(
@@ -248,7 +277,7 @@ impl Accounts {
             CodeError::TooMany(retry_after) => AccountError::TooMany(TooMany { retry_after }),
         })?;
         check_names(&new)?;
-        passwords::acceptable(password, &new.username)?;
+        passwords::acceptable(password, &new.username, MIN_CHARS)?;
         let _one = self.inner.setting_up.lock().await;
         if self.is_configured() {
             return Err(AccountError::AlreadyConfigured);
@@ -258,12 +287,14 @@ impl Accounts {
         let account = Uuid::new_v4();
         let begun = self.begin(account, &record, None, client)?;
         let (written, id, login) = (record.clone(), begun.id, begun.record.clone());
+        let room = self.clone();
         let first = self.inner.store.write(move |writer| {
             if !account::put_first(writer, account, &written)? {
                 return Ok(false);
             }
             let at = Timestamp::from_millisecond(written.created).unwrap_or_default();
             audit::append(writer, at, &account.to_string(), "set-up", &written.username)?;
+            room.inner.standings.know(account, &written);
             Begun::put(writer, id, &login, &[]).map(|()| true)
         });
         let first = first.await?;
@@ -292,33 +323,42 @@ impl Accounts {
         idle: Option<i64>,
         client: &ClientInfo,
     ) -> Result<(Account, LoginToken), AccountError> {
-        let account = self.check_credentials(name, password, client).await?;
+        let (account, era) = self.credentials(name, password, client).await?;
         let factors = self.factors(account).await?;
-        if factors::has_factor(&factors) {
-            return Err(self.ask_for_factor(account, idle, &factors, client));
+        if has_factor(&factors) {
+            return Err(self.ask_for_factor((account, era), idle, &factors, client));
         }
         // Not where a factor was set up this moment.
         let alone = move |writer: &Writer<'_>| {
             let factors = writer.get(FACTORS, &account)?.unwrap_or_default();
-            Ok(!factors::has_factor(&factors))
+            Ok(!has_factor(&factors))
         };
-        self.enter(Entering { account, idle, factor: false }, client, alone)
-            .await?
-            .ok_or(AccountError::Wrong)
+        let entering = Entering { account, era: Some(era), idle, factor: false };
+        self.enter(entering, client, alone).await?.ok_or(AccountError::Wrong)
     }
 
-    /// The account of this name and password, if it may log in.
+    /// Whether name and password belong to an account that may log in; otherwise a refusal.
     pub async fn check_credentials(
         &self,
         name: &str,
         password: &str,
         client: &ClientInfo,
-    ) -> Result<Uuid, AccountError> {
+    ) -> Result<(), AccountError> {
+        self.credentials(name, password, client).await.map(|_| ())
+    }
+
+    /// The account of this name and password, if it may log in, and its count as of then.
+    async fn credentials(
+        &self,
+        name: &str,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<(Uuid, u32), AccountError> {
         let found = self.by_name(name).await?;
         let known = found.as_ref().map(|(id, record)| (*id, record));
         let right = self.prove(&fold(name), known, password, client).await?;
         let found = found.filter(|(_, record)| right && record.enabled);
-        found.map(|(account, _)| account).ok_or(AccountError::Wrong)
+        found.map(|(account, record)| (account, record.era)).ok_or(AccountError::Wrong)
     }
 
     /// Whether `password` is right, within what guessing is allowed. Without an account it never
@@ -373,69 +413,9 @@ impl Accounts {
         let mut begun = begin(account, idle.or(record.session_timeout), self.inner.clock.now());
         begun.address = client.address.to_canonical().to_string();
         begun.client = client.agent.chars().take(AGENT_CHARS).collect();
+        begun.era = record.era;
+        begun.seen = vec![(begun.address.clone(), begun.created, begun.created)];
         Ok(Begun { token, id, record: begun, surplus: self.inner.logins.surplus(account) })
-    }
-
-    /// The login that a token proves; its use extends it. Costs no disk.
-    pub fn authenticate(
-        &self,
-        token: &str,
-    ) -> impl Future<Output = Result<Login, AccountError>> + Send + use<> {
-        let id = LoginId::of_token(token);
-        let login = if self.inner.leaked.knows(&id) {
-            Err(AccountError::Leaked)
-        } else {
-            let touched = self.inner.logins.touch(id, self.inner.clock.now());
-            touched.ok_or(AccountError::NoLogin)
-        };
-        std::future::ready(login)
-    }
-
-    /// Whether a login is live, without extending it.
-    pub fn is_live(&self, id: &LoginId) -> bool {
-        self.inner.logins.get(id, self.inner.clock.now()).is_some()
-    }
-
-    /// Ends a login at once.
-    pub async fn logout(&self, id: LoginId) -> Result<(), AccountError> {
-        self.end(vec![id]).await
-    }
-
-    /// Ends all logins of an account, and those that wait for its second factor.
-    pub async fn logout_all(&self, account: Uuid) -> Result<(), AccountError> {
-        self.inner.waiting.retain(|waiting| waiting.account != account);
-        self.end(self.inner.logins.of_account(account)).await
-    }
-
-    async fn end(&self, ids: Vec<LoginId>) -> Result<(), AccountError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        // First in memory: whatever the store does, they let nobody in.
-        self.forget(&ids);
-        let at = self.inner.clock.now();
-        self.inner
-            .store
-            .write(move |writer| {
-                for id in &ids {
-                    let Some(ended) = writer.get(LOGINS, id.as_bytes())? else { continue };
-                    writer.delete(LOGINS, id.as_bytes())?;
-                    let (who, about) = (ended.account.to_string(), ended.address);
-                    audit::append(writer, at, &who, "logout", &about)?;
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(())
-    }
-
-    fn forget(&self, ids: &[LoginId]) {
-        for id in ids {
-            if self.inner.logins.remove(id) {
-                // Nobody listens: then nothing hangs on it.
-                self.inner.ended.send(*id).ok();
-            }
-        }
     }
 
     /// Proves once more who sits there.
@@ -460,20 +440,6 @@ impl Accounts {
         let found = self.inner.store.read(move |reader| reader.get(ACCOUNTS, &id)).await?;
         found.ok_or(AccountError::NoLogin)
     }
-
-    /// Changes what an account says of itself.
-    pub async fn change(&self, id: Uuid, change: AccountChange) -> Result<Account, AccountError> {
-        if let Some(email) = &change.email {
-            check_email(email)?;
-        }
-        let now = self.inner.clock.now();
-        let write = move |writer: &Writer<'_>| account::change(writer, id, change.clone(), now);
-        match self.inner.store.write(write).await? {
-            Changed::Done(record) => Ok(Account::from_record(id, *record)),
-            Changed::NoAccount => Err(AccountError::NoLogin),
-            Changed::EmailTaken => Err(AccountError::Email),
-        }
-    }
 }
 
 /// The logins of the last life. Those of accounts that are gone or locked end at the first pass.
@@ -481,7 +447,8 @@ fn restored(accounts: Vec<(Uuid, AccountRecord)>, live: Vec<([u8; 32], LoginReco
     let accounts: HashMap<Uuid, AccountRecord> = accounts.into_iter().collect();
     let logins = Logins::default();
     for (hash, mut record) in live {
-        let owner = accounts.get(&record.account).filter(|owner| owner.enabled);
+        let counts = |owner: &&AccountRecord| owner.enabled && owner.era == record.era;
+        let owner = accounts.get(&record.account).filter(counts);
         if owner.is_none() {
             record.expires = 0;
         }

@@ -33,8 +33,8 @@ const DECOY: &str = "$2b$12$m7prWwjiAv.a/7Wl3rzwue2yqPgznLhDguIlWTXdpW/XBDDj5Que
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PasswordError {
     /// Too short.
-    #[error("the password has {0} characters; take at least {MIN_CHARS}, a few words are fine")]
-    TooShort(usize),
+    #[error("the password has {0} characters; take at least {1}, a few words are fine")]
+    TooShort(usize, usize),
     /// Too long.
     #[error("the password is longer than {MAX_BYTES} bytes")]
     TooLong,
@@ -135,12 +135,21 @@ fn normal(password: &str) -> Zeroizing<String> {
     normal
 }
 
+/// Whether two texts are one password.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    normal(one) == normal(other)
+}
+
 /// Checks a new password against the rules: its length, and whether a guesser tries it first.
-pub(super) fn acceptable(password: &str, username: &str) -> Result<(), PasswordError> {
+pub(super) fn acceptable(
+    password: &str,
+    username: &str,
+    minimum: usize,
+) -> Result<(), PasswordError> {
     let password = normal(password);
     let chars = password.chars().count();
-    if chars < MIN_CHARS {
-        return Err(PasswordError::TooShort(chars));
+    if chars < minimum {
+        return Err(PasswordError::TooShort(chars, minimum));
     }
     if password.len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
@@ -238,17 +247,17 @@ mod tests {
 
     #[test]
     fn l6_short_common_and_named_passwords_are_refused_with_the_reason() {
-        assert_eq!(acceptable("short", "olga"), Err(PasswordError::TooShort(5)));
-        assert_eq!(acceptable(&"x".repeat(1025), ""), Err(PasswordError::TooLong));
+        assert_eq!(acceptable("short", "olga", MIN_CHARS), Err(PasswordError::TooShort(5, 15)));
+        assert_eq!(acceptable(&"x".repeat(1025), "", MIN_CHARS), Err(PasswordError::TooLong));
         for common in
             ["aaaaaaaaaaaaaaaaaaaa", "123456789012345", "Password12345678!", "olgaolgaolgaolga12"]
         {
             assert!(
-                matches!(acceptable(common, "olga"), Err(PasswordError::Common(_))),
+                matches!(acceptable(common, "olga", MIN_CHARS), Err(PasswordError::Common(_))),
                 "{common}"
             );
         }
-        acceptable("a mast in the meadow", "olga").unwrap();
-        acceptable("пятнадцать букв", "olga").unwrap();
+        acceptable("a mast in the meadow", "olga", MIN_CHARS).unwrap();
+        acceptable("пятнадцать букв", "olga", MIN_CHARS).unwrap();
     }
 }

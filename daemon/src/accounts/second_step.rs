@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::factors::{FactorError, has_factor};
+use super::factors::FactorError;
 use super::pending::LASTS;
+use super::standing::has_factor;
 use super::throttle::Attempt;
 use super::{
     Account, AccountError, Accounts, Begun, ClientInfo, Login, LoginId, LoginToken, notices,
@@ -54,6 +55,8 @@ impl fmt::Debug for FactorDue {
 #[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) account: Uuid,
+    /// The account's count when the password was right.
+    pub(super) era: u32,
     pub(super) idle: Option<i64>,
     /// Codes that it has brought.
     codes: u32,
@@ -62,6 +65,8 @@ pub(super) struct Waiting {
 /// Who begins a login.
 pub(super) struct Entering {
     pub(super) account: Uuid,
+    /// The account's count when its password was right: since then nobody ended all its logins.
+    pub(super) era: Option<u32>,
     /// The wanted idle time in milliseconds.
     pub(super) idle: Option<i64>,
     /// A second factor was proven.
@@ -120,12 +125,12 @@ impl Accounts {
     /// The refusal of a login whose account has a second factor.
     pub(super) fn ask_for_factor(
         &self,
-        account: Uuid,
+        (account, era): (Uuid, u32),
         idle: Option<i64>,
         factors: &FactorsRecord,
         client: &ClientInfo,
     ) -> AccountError {
-        let waiting = Waiting { account, idle, codes: 0 };
+        let waiting = Waiting { account, era, idle, codes: 0 };
         let id = match self.inner.waiting.put(waiting, client.address.into()) {
             Ok(id) => id,
             Err(error) => return error.into(),
@@ -151,7 +156,7 @@ impl Accounts {
     ) -> Result<(Account, LoginToken), AccountError> {
         let network = SourceNetwork::from(client.address);
         let waiting = self.inner.waiting.with(id, network, |waiting| waiting.clone());
-        let Waiting { account, idle: said, .. } = waiting.ok_or(FactorError::Gone)?;
+        let Waiting { account, era, idle: said, .. } = waiting.ok_or(FactorError::Gone)?;
         let attempt = self.code_attempt(account, code, client)?;
         // Counted before it is checked, so that many at the same moment count as many.
         let codes = self.inner.waiting.with(id, network, |waiting| {
@@ -168,7 +173,8 @@ impl Accounts {
                 let now = self.inner.clock.now();
                 let from = client.address.to_canonical().to_string();
                 let spend = move |writer: &Writer<'_>| fitting.spend(writer, account, now, &from);
-                let entering = Entering { account, idle: idle.or(said), factor: true };
+                let entering =
+                    Entering { account, era: Some(era), idle: idle.or(said), factor: true };
                 self.enter(entering, client, spend).await
             }
             Ok(None) => Ok(None),
@@ -261,14 +267,17 @@ impl Accounts {
     where
         F: Fn(&Writer<'_>) -> Result<bool, StoreError> + Send + 'static,
     {
-        let Entering { account, idle, factor } = entering;
+        let Entering { account, era, idle, factor } = entering;
         let owner = self.record(account).await?;
         let mut begun = self.begin(account, &owner, idle, client)?;
         begun.record.factor = factor.then_some(begun.record.created);
         let (id, written, surplus) = (begun.id, begun.record.clone(), begun.surplus.clone());
         let entered = self.inner.store.write(move |writer| {
             let owner: Option<AccountRecord> = writer.get(ACCOUNTS, &account)?;
-            let Some(owner) = owner.filter(|owner| owner.enabled) else { return Ok(None) };
+            let may = |owner: &AccountRecord| {
+                owner.enabled && owner.era == written.era && era.is_none_or(|era| era == owner.era)
+            };
+            let Some(owner) = owner.filter(may) else { return Ok(None) };
             if !spend(writer)? {
                 return Ok(None);
             }

@@ -1,6 +1,8 @@
 //! Accounts on a store in memory.
 
+mod people;
 mod second_factors;
+mod tokens;
 
 use std::time::Duration;
 
@@ -298,9 +300,10 @@ async fn an_account_changes_itself_and_takes_no_address_of_another() {
         .await
         .unwrap();
     let email = |email: &str| AccountChange { email: Some(email.to_owned()), ..Default::default() };
-    let refused = room.accounts.change(id, email("Taken@example.net")).await;
+    let by = Actor { account: id, address: client().address };
+    let refused = room.accounts.change(by, email("Taken@example.net")).await;
     assert!(matches!(refused, Err(AccountError::Email)));
-    let changed = room.accounts.change(id, email("new@example.net")).await.unwrap();
+    let changed = room.accounts.change(by, email("new@example.net")).await.unwrap();
     assert_eq!((changed.email.as_str(), changed.username.as_str()), ("new@example.net", "Olga"));
     room.accounts.login("new@example.net", PASSWORD, None, &client()).await.unwrap();
     let gone = room.accounts.login("olga@example.net", PASSWORD, None, &client()).await;

@@ -137,6 +137,7 @@ impl Accounts {
         let codes = RecoveryCodes::new()?;
         let (hashes, now) = (codes.records(), self.inner.clock.now());
         let from = client.address.to_canonical().to_string();
+        let room = self.clone();
         let fresh = self.inner.store.write(move |writer| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             if record.totp.is_some() {
@@ -148,7 +149,7 @@ impl Accounts {
                 last_step: step,
             });
             let fresh = factors::add_recovery(&mut record, &hashes);
-            writer.put(FACTORS, &account, &record)?;
+            room.put_factors(writer, account, &record)?;
             audit::append(writer, now, &account.to_string(), "totp-on", &from)?;
             let told = format!("Codes from an app became your second factor, from {from}.");
             notices::tell(writer, account, now, &told)?;
@@ -189,12 +190,13 @@ impl Accounts {
         self.prove_again(account, password, client).await?;
         let now = self.inner.clock.now();
         let from = client.address.to_canonical().to_string();
+        let room = self.clone();
         let off = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             if record.totp.take().is_none() {
                 return Ok(Err(FactorError::TotpOff));
             }
-            if let Err(last) = factors::put_fewer(writer, account, record)? {
+            if let Err(last) = room.put_fewer(writer, account, record)? {
                 return Ok(Err(last));
             }
             audit::append(writer, now, &account.to_string(), "totp-off", &from)?;

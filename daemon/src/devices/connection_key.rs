@@ -8,13 +8,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use aerie_protocol::address::Address;
 use aerie_protocol::key::{DeviceKey, KeyError, KeySecret};
 use aerie_protocol::noise::{NoiseError, StaticKey};
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::accounts::Actor;
+use crate::audit;
 use crate::seal::{Seal, SealError};
 use crate::store::tables::SealedBytes;
-use crate::store::{Store, StoreError, tables};
+use crate::store::{Store, StoreError, Writer, tables};
 
 /// The name that the static key is sealed and stored under.
 const STATIC_KEY: &str = "appliance-static-key";
@@ -61,8 +64,9 @@ struct Door {
 #[derive(Clone)]
 pub struct ConnectionKeys {
     store: Store,
+    seal: Seal,
     static_key: StaticKey,
-    generic: Arc<KeySecret>,
+    generic: Arc<RwLock<Arc<KeySecret>>>,
     host: watch::Sender<Option<String>>,
     door: Arc<RwLock<Door>>,
 }
@@ -96,8 +100,9 @@ impl ConnectionKeys {
         let door = Door { port: 443, untrusted: true, public_host: None, public_port: None };
         Ok(Self {
             store: store.clone(),
+            seal: seal.clone(),
             static_key,
-            generic: Arc::new(generic),
+            generic: Arc::new(RwLock::new(Arc::new(generic))),
             host: watch::Sender::new(host),
             door: Arc::new(RwLock::new(door)),
         })
@@ -109,13 +114,37 @@ impl ConnectionKeys {
     }
 
     /// The secret of the generic device key that is written now.
-    pub fn current(&self) -> &KeySecret {
-        &self.generic
+    pub fn current(&self) -> Arc<KeySecret> {
+        Arc::clone(&self.generic.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The secret of a live device key, by the generation that a first contact names.
     pub fn secret(&self, generation: [u8; 4]) -> Option<Arc<KeySecret>> {
-        (self.generic.generation() == generation).then(|| Arc::clone(&self.generic))
+        let current = self.current();
+        (current.generation() == generation).then_some(current)
+    }
+
+    /// Makes another secret for the generic device key. The one before lets nobody in from then on;
+    /// enrolled devices need none. Durable when it returns.
+    pub async fn rotate(&self, by: Actor, at: Timestamp) -> Result<(), KeysError> {
+        let before = self.current().generation();
+        let made = loop {
+            let made = KeySecret::generate()?;
+            if made.generation() != before {
+                break Arc::new(made);
+            }
+        };
+        let sealed = SealedBytes(self.seal.seal(DEVICE_KEY, made.to_bytes().as_slice())?);
+        let generic = Arc::clone(&self.generic);
+        let write = move |writer: &Writer<'_>| {
+            writer.put(tables::SECRETS, DEVICE_KEY, &sealed)?;
+            let about = format!("generic device key, from {}", by.address.to_canonical());
+            audit::append(writer, at, &by.account.to_string(), "device-key-rotated", &about)?;
+            // In the transaction: of two at the same moment, both places keep the same one.
+            *generic.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&made);
+            Ok(())
+        };
+        Ok(self.store.write(write).await?)
     }
 
     /// Says at which port devices are served. Until then 443.
@@ -177,23 +206,37 @@ impl ConnectionKeys {
     /// The generic device key: the string that an owner pastes into devices. It always carries the
     /// pin of the appliance's static key.
     pub fn device_key(&self) -> Result<Zeroizing<String>, KeysError> {
+        Ok(self.named_device_key()?.0)
+    }
+
+    /// The same, with the generation by which it can be named.
+    pub fn named_device_key(&self) -> Result<(Zeroizing<String>, [u8; 4]), KeysError> {
         let host = self.host().ok_or(KeysError::NotSetUp)?;
         let door = self.door();
         let port = door.public_port.unwrap_or(door.port);
-        Ok(self.written_for(door.public_host.unwrap_or(host), port, door.untrusted))
+        let host = door.public_host.unwrap_or(host);
+        let current = self.current();
+        let key = self.written_for(&current, host, port, door.untrusted);
+        Ok((key, current.generation()))
     }
 
     /// Whether a device key can hold this host and port.
     fn check(&self, host: String, port: u16) -> Result<(), KeysError> {
-        DeviceKey::parse(&self.written_for(host, port, true))?;
+        DeviceKey::parse(&self.written_for(&self.current(), host, port, true))?;
         Ok(())
     }
 
-    fn written_for(&self, host: String, port: u16, untrusted: bool) -> Zeroizing<String> {
+    fn written_for(
+        &self,
+        secret: &KeySecret,
+        host: String,
+        port: u16,
+        untrusted: bool,
+    ) -> Zeroizing<String> {
         let key = DeviceKey {
             host,
             port,
-            secret: KeySecret::clone(&self.generic),
+            secret: secret.clone(),
             allow_untrusted: untrusted,
             pin: Some(self.static_key.public()),
         };
@@ -278,6 +321,39 @@ mod tests {
         assert_eq!(key_again.secret, key.secret);
         assert_eq!(key_again.pin, key.pin);
         assert_eq!((key_again.port, key_again.allow_untrusted), (443, false));
+    }
+
+    #[tokio::test]
+    async fn l4_a_changed_device_key_lets_the_old_one_in_no_more_and_stays_over_a_restart() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        keys.set_host("aerie.example".to_owned()).await.unwrap();
+        let (old, pin) = (keys.current(), keys.static_key().public());
+        let reader = keys.clone();
+        let by = Actor { account: uuid::Uuid::nil(), address: [198, 51, 100, 7].into() };
+        keys.rotate(by, Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(reader.secret(old.generation()).is_none());
+        let new = reader.current();
+        assert_ne!(new.psk(), old.psk());
+        assert_eq!(reader.secret(new.generation()).as_deref(), Some(&*new));
+        let written = DeviceKey::parse(&reader.device_key().unwrap()).unwrap();
+        assert_eq!((&written.secret, written.pin), (&*new, Some(pin)));
+        let again = appliance.keys().await;
+        assert_eq!(again.current(), new);
+        assert_eq!(again.static_key().public(), pin, "enrolled devices notice nothing");
+        let audit = appliance.store.read(|reader| reader.all(tables::AUDIT)).await.unwrap();
+        assert_eq!(audit[0].1.what, "device-key-rotated");
+    }
+
+    #[tokio::test]
+    async fn of_two_changes_at_once_memory_and_store_keep_the_same() {
+        let appliance = Appliance::new();
+        let keys = appliance.keys().await;
+        let by = Actor { account: uuid::Uuid::nil(), address: [198, 51, 100, 7].into() };
+        let at = Timestamp::UNIX_EPOCH;
+        let (one, other) = tokio::join!(keys.rotate(by, at), keys.rotate(by, at));
+        one.and(other).unwrap();
+        assert_eq!(appliance.keys().await.current(), keys.current());
     }
 
     #[tokio::test]

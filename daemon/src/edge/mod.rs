@@ -51,7 +51,7 @@ pub use self::certificate::{
 };
 pub use self::listen::{Addresses, ListenError};
 pub use self::ports::{Opening, Ports};
-pub use self::redirect::{TOKEN_HEADERS, TokenSeen, https_origin};
+pub use self::redirect::{APP_KEY_HEADER, TOKEN_HEADERS, TokenSeen, https_origin};
 pub use self::security::{Security, SecurityError, SecuritySettings};
 pub(crate) use self::tls::gather_entropy;
 

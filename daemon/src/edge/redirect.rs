@@ -29,6 +29,8 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const CONNECTION_TIME: Duration = Duration::from_secs(15);
 /// Both spellings of the header that carries a login's token.
 pub const TOKEN_HEADERS: [&str; 2] = ["x-auth-token", "a-auth-token"];
+/// The header that carries an app key.
+pub const APP_KEY_HEADER: &str = "x-auth-app-key";
 /// hyper's least.
 const BUFFER: usize = 8 * 1024;
 
@@ -63,7 +65,7 @@ impl Plain {
     }
 
     fn look_for_tokens(&self, headers: &HeaderMap, peer: SocketAddr) {
-        for name in TOKEN_HEADERS {
+        for name in TOKEN_HEADERS.into_iter().chain([APP_KEY_HEADER]) {
             for token in headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()) {
                 (self.token_seen)(token, peer);
             }

@@ -232,6 +232,9 @@ pub struct AccountRecord {
     /// Nothing but a change of the password is allowed to it.
     #[serde(default)]
     pub force_password_change: bool,
+    /// Counts the times that all its logins were ended; those of another count are worth nothing.
+    #[serde(default)]
+    pub era: u32,
     /// When it was made, in milliseconds since 1970.
     pub created: i64,
     /// Last change.
@@ -321,6 +324,9 @@ pub struct TokenRecord {
     /// Where the last use came from.
     #[serde(default)]
     pub last_address: String,
+    /// Addresses that it came from, each with its first and last use; the least recent goes first.
+    #[serde(default)]
+    pub seen: Vec<(String, i64, i64)>,
 }
 
 /// The networks that an account has logged in from.
@@ -380,12 +386,18 @@ pub struct LoginRecord {
     /// When a second factor was last proven.
     #[serde(default)]
     pub factor: Option<i64>,
-    /// Address of the client.
+    /// Address of the client, as of the last use.
     #[serde(default)]
     pub address: String,
     /// User agent of the client.
     #[serde(default)]
     pub client: String,
+    /// The account's count when it began.
+    #[serde(default)]
+    pub era: u32,
+    /// Addresses that it came from, each with its first and last use; the least recent goes first.
+    #[serde(default)]
+    pub seen: Vec<(String, i64, i64)>,
 }
 
 /// An entry of the audit log.

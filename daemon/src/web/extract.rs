@@ -10,16 +10,16 @@ use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use http::StatusCode;
-use http::header::{HeaderMap, USER_AGENT};
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use http::request::Parts;
+use http::{Extensions, StatusCode};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use crate::accounts::{ClientInfo, Login};
-use crate::edge::{Peer, TOKEN_HEADERS};
+use crate::accounts::{AccountError, Actor, ClientInfo, Login};
+use crate::edge::{APP_KEY_HEADER, Peer, TOKEN_HEADERS};
 
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
@@ -135,6 +135,16 @@ impl Id {
         self.0.ok_or_else(no_such_device)
     }
 
+    /// As an account's id.
+    pub(super) fn account(self) -> Result<Uuid, ApiError> {
+        self.0.ok_or_else(|| AccountError::NoAccount.into())
+    }
+
+    /// As the id of a login, token or app key.
+    pub(super) fn token(self) -> Result<Uuid, ApiError> {
+        self.0.ok_or_else(|| AccountError::NoToken.into())
+    }
+
     /// As a site's id.
     pub(super) fn site(self) -> Result<Uuid, ApiError> {
         self.0.ok_or_else(no_such_site)
@@ -163,6 +173,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Who changes something, and from where.
+pub(super) struct Acting(pub(super) Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Acting {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let address = address_of(&parts.extensions);
+        let Caller(login) = Caller::from_request_parts(parts, state).await?;
+        Ok(Self(Actor { account: login.account, address }))
+    }
+}
+
+/// Where a request comes from. Without a peer there is no network between: a test, or a part of
+/// this process.
+pub(super) fn address_of(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
 /// Where a request comes from.
 pub(super) struct Source(pub(super) ClientInfo);
 
@@ -170,11 +200,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Source {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        // Without a peer there is no network between: a test, or a part of this process.
-        let ip = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self(ClientInfo {
-            address: ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            address: address_of(&parts.extensions),
             agent: agent.unwrap_or_default().chars().take(256).collect(),
         }))
     }
@@ -182,11 +210,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Source {
 
 /// The token of a request, under either of the header's two spellings.
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
-    TOKEN_HEADERS
-        .into_iter()
-        .find_map(|name| headers.get(name))
-        .and_then(|value| value.to_str().ok())
-        .filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES)
+    TOKEN_HEADERS.into_iter().find_map(|name| headers.get(name)).and_then(bounded)
+}
+
+/// The app key of a request.
+pub(super) fn app_key(headers: &HeaderMap) -> Option<&str> {
+    headers.get(APP_KEY_HEADER).and_then(bounded)
+}
+
+fn bounded(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    (!text.is_empty() && text.len() <= TOKEN_BYTES).then_some(text)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody, Source};
-use super::user::UserView;
+use super::user_view::UserView;
 use super::views::sentence;
 use crate::accounts::{Accounts, FactorError, RecoveryCodes, TotpConfirmation};
 use crate::devices::Devices;
@@ -108,8 +108,7 @@ pub(super) async fn confirm_totp(
     let code = Zeroizing::new(wanted.verification_code);
     let confirmation = TotpConfirmation { password: &password, base32: &secret, code: &code };
     let codes = accounts.confirm_totp(&login, confirmation, &client).await?;
-    let account = accounts.account(login.account).await?;
-    let view = UserView::of(&accounts, &account).await?;
+    let view = UserView::read(&accounts, login.account).await?;
     Ok(Json(view.with_recovery_codes(codes.as_ref().map(shown))))
 }
 
@@ -136,8 +135,7 @@ pub(super) async fn disable_totp(
         ));
     }
     accounts.disable_totp(&login, &password, &client).await?;
-    let account = accounts.account(login.account).await?;
-    Ok(Json(UserView::of(&accounts, &account).await?))
+    Ok(Json(UserView::read(&accounts, login.account).await?))
 }
 
 /// Makes ten new recovery codes; the old ones are void. A second factor has to be proven for it.

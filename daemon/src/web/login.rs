@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody, Source};
 use super::passkeys::{AnswerBody, Party};
-use super::user::{UserView, idle_time};
+use super::user::idle_time;
+use super::user_view::UserView;
 use super::views::{ActionResult, sentence};
 use crate::accounts::{
     Account, AccountError, Accounts, ClientInfo, FactorDue, FactorError, LoginToken,
@@ -205,7 +206,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let message = format!("{} logged in from {}.", account.username, client.address);
     devices.events().record(Event::quiet(Level::Info, "login", message).by(account.id));
-    let shown = UserView::of(accounts, &account).await?;
+    let shown = UserView::read(accounts, account.id).await?;
     Ok((token_header(&token)?, Json(shown)).into_response())
 }
 
@@ -232,7 +233,7 @@ pub(super) async fn check_credentials(
 ) -> Result<Json<ActionResult>, ApiError> {
     let password = Zeroizing::new(wanted.password);
     match accounts.check_credentials(&wanted.username, &password, &client).await {
-        Ok(_) => Ok(ActionResult::done("The user name and the password are right.")),
+        Ok(()) => Ok(ActionResult::done("The user name and the password are right.")),
         Err(AccountError::Wrong) => Err(wrong_credentials()),
         Err(error) => Err(error.into()),
     }

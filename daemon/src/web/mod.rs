@@ -38,7 +38,10 @@ mod socket;
 mod statistics;
 mod status_view;
 mod tickets;
+mod token;
 mod user;
+mod user_view;
+mod users;
 mod views;
 
 use axum::Router;

@@ -8,10 +8,14 @@ use utoipa::ToSchema;
 
 use super::Rooms;
 use super::error::ApiError;
+use super::extract::Acting;
 use super::process::Meter;
 use super::setup;
-use super::views::Time;
+use super::views::{ActionResult, Time};
+use crate::accounts::Accounts;
+use crate::clock::Clock;
 use crate::devices::Devices;
+use crate::devices::events::{Event, Level};
 
 /// What this is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,6 +124,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 )]
 pub(super) async fn connection(
     State(devices): State<Devices>,
+    State(accounts): State<Accounts>,
+    Acting(by): Acting,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<String>, ApiError> {
@@ -129,8 +135,31 @@ pub(super) async fn connection(
         // admin comes in is as good.
         keys.set_host(setup::host_of(&uri, &headers)?).await.map_err(ApiError::internal)?;
     }
-    let key = keys.device_key().map_err(ApiError::internal)?;
+    let (key, generation) = keys.named_device_key().map_err(ApiError::internal)?;
+    accounts.shows_secret(by, secret_name(generation)).await?;
     Ok(Json(key.to_string()))
+}
+
+/// What the audit log calls a device key.
+pub(super) fn secret_name(generation: [u8; 4]) -> String {
+    format!("device key {}", generation.map(|byte| format!("{byte:02x}")).concat())
+}
+
+/// Makes a new device key. The old one lets no device in from now on; enrolled devices need none.
+#[utoipa::path(
+    post, path = "/nms/api/v2.1/nms/connection/rotate", tag = "nms",
+    responses((status = 200, description = "There is a new one", body = ActionResult))
+)]
+pub(super) async fn rotate(
+    State(devices): State<Devices>,
+    State(clock): State<Clock>,
+    Acting(by): Acting,
+) -> Result<Json<ActionResult>, ApiError> {
+    devices.keys().rotate(by, clock.now()).await.map_err(ApiError::internal)?;
+    let message = "The device key was changed; the old one lets no device in.";
+    let event = Event::quiet(Level::Warning, "device", message.to_owned()).by(by.account);
+    devices.events().record(event.at_once());
+    Ok(ActionResult::done(message))
 }
 
 /// What this appliance runs.
@@ -141,6 +170,31 @@ pub(super) async fn connection(
 pub(super) async fn version(State(rooms): State<Rooms>) -> Json<Release> {
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     Json(Release { version: VERSION, deployment: "aerie", build, time: Time(rooms.clock.now()) })
+}
+
+/// The release, as the CRM's API tells it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CrmVersion {
+    #[schema(value_type = String)]
+    version: &'static str,
+}
+
+/// What this appliance runs, for whoever has an app key.
+#[utoipa::path(
+    get, path = "/crm/api/v1.0/version", tag = "crm",
+    responses((status = 200, description = "The release", body = CrmVersion))
+)]
+pub(super) async fn crm_version() -> Json<CrmVersion> {
+    Json(CrmVersion { version: VERSION })
+}
+
+/// The same under the other prefix.
+#[utoipa::path(
+    get, path = "/crm/api/v2.1/version", tag = "crm",
+    responses((status = 200, description = "The release", body = CrmVersion))
+)]
+pub(super) async fn crm_version_too() -> Json<CrmVersion> {
+    crm_version().await
 }
 
 /// Extends the login.

@@ -6,6 +6,7 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use http::Method;
+use serde_json::json;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
@@ -15,11 +16,12 @@ use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
     certificates, device_actions, devices, factors, health, live, login, logs, nms, outgoing,
-    passkeys, ports, security, setup, shell, sites, statistics, tickets, user,
+    passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user, users,
 };
 
-/// The scheme's name in the document.
+/// The schemes' names in the document.
 const TOKEN: &str = "token";
+const APP_KEY: &str = "appKey";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -51,6 +53,23 @@ const TOKEN: &str = "token";
         passkeys::enrol,
         passkeys::rename,
         passkeys::remove,
+        user::dismiss_notices,
+        users::list,
+        users::create,
+        users::read,
+        users::change,
+        users::delete,
+        users::offboard,
+        users::rules,
+        users::change_rules,
+        token::list,
+        token::create,
+        token::end_others,
+        token::read,
+        token::end,
+        nms::rotate,
+        nms::crm_version,
+        nms::crm_version_too,
         nms::connection,
         nms::version,
         nms::summary,
@@ -114,10 +133,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     let header = ApiKeyValue::with_description(
         "x-auth-token",
-        "The token from POST /nms/api/v2.1/user/login. A-Auth-Token is taken too.",
+        "A token from POST /nms/api/v2.1/user/login or POST /nms/api/v2.1/token. A-Auth-Token is \
+         taken too.",
     );
+    let app_key = ApiKeyValue::with_description("X-Auth-App-Key", "A key of the CRM.");
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(TOKEN, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    components.add_security_scheme(APP_KEY, SecurityScheme::ApiKey(ApiKey::Header(app_key)));
     document.security = Some(vec![SecurityRequirement::new(TOKEN, [] as [&str; 0])]);
     for route in listed() {
         let item = document.paths.paths.get_mut(route.path);
@@ -142,18 +164,35 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 /// Says who may, and how the others are refused.
 fn apply(operation: &mut Operation, route: &Listed) {
     operation.operation_id = Some(operation_id(route));
+    let asked = [
+        ("x-access", json!(format!("{:?}", route.access))),
+        ("x-step-up", json!(route.step_up == StepUp::Yes)),
+    ];
+    let asked = asked.map(|(name, value)| (name.to_owned(), value));
+    operation.extensions.get_or_insert_default().extend(asked);
+    let first = ("401", "Log in first");
     let refusals: &[(&str, &str)] = match (route.access, route.step_up) {
         (Access::Public, _) => &[],
-        (Access::ReadOnly, StepUp::No) => &[("401", "Log in first")],
-        (Access::Admin, StepUp::No) => {
-            &[("401", "Log in first"), ("403", "Only an admin may do this")]
+        (Access::Known, StepUp::No) => &[first],
+        (Access::Crm, _) => &[("401", "Send an app key or log in")],
+        (Access::Own, StepUp::No) => &[first, ("403", "LoginNeeded: a token has no own login")],
+        (Access::ReadOnly, StepUp::No) => {
+            &[first, ("403", "PasswordChangeRequired or SecondFactorRequired")]
         }
-        (_, StepUp::Yes) => {
-            &[("401", "Log in first"), ("403", "Only an admin may do this, or StepUpRequired")]
+        (Access::Admin, StepUp::No) => &[first, ("403", "Only an admin may do this")],
+        (Access::Admin, StepUp::Yes) => {
+            &[first, ("403", "Only an admin may do this, or StepUpRequired")]
         }
+        (_, StepUp::Yes) => &[first, ("403", "StepUpRequired")],
     };
-    if route.access == Access::Public {
-        operation.security = Some(Vec::new());
+    match route.access {
+        Access::Public => operation.security = Some(Vec::new()),
+        Access::Crm => {
+            let schemes = [APP_KEY, TOKEN];
+            let either = schemes.map(|scheme| SecurityRequirement::new(scheme, [] as [&str; 0]));
+            operation.security = Some(either.into());
+        }
+        _ => {}
     }
     if operation.request_body.is_some() {
         refuse(operation, "400", "The body is not as this call needs it");

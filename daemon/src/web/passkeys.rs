@@ -316,7 +316,7 @@ pub(super) async fn ask_for_login(
 #[utoipa::path(
     post, path = "/nms/api/v2.1/user/login/passkey", tag = "user", request_body = PasskeyLogin,
     responses(
-        (status = 200, description = "The account", body = super::user::UserView,
+        (status = 200, description = "The account", body = super::user_view::UserView,
             headers(("x-auth-token" = String, description = "The token"))),
         (status = 401, description = "PasskeyRefused", body = ErrorBody),
         (status = 404, description = "The options are gone", body = ErrorBody),

@@ -17,35 +17,37 @@ use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
     Web, certificates, device_actions, devices, factors, health, live, login, logs, nms, openapi,
-    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, user,
+    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user,
+    users,
 };
 
 /// The table.
 #[rustfmt::skip]
 fn table() -> Vec<Route> {
-    use Access::{Admin, Public, ReadOnly};
+    use Access::{Admin, Known, Own, Public, ReadOnly};
     use StepUp::{No, Yes};
     vec![
         // Set-up and logins.
         get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
         post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
         post("/nms/api/v2.1/user/login", Public, No, login::login),
-        post("/nms/api/v2.1/user/logout", ReadOnly, No, login::logout),
-        get("/nms/api/v2.1/user", ReadOnly, No, user::read),
-        put("/nms/api/v2.1/user", ReadOnly, No, user::change),
-        post("/nms/api/v2.1/user/check-session", ReadOnly, No, user::check_session),
-        post("/nms/api/v2.1/user/step-up", ReadOnly, No, login::step_up),
+        post("/nms/api/v2.1/user/logout", Own, No, login::logout),
+        get("/nms/api/v2.1/user", Known, No, user::read),
+        put("/nms/api/v2.1/user", Own, No, user::change),
+        post("/nms/api/v2.1/user/notices/dismiss", Own, No, user::dismiss_notices),
+        post("/nms/api/v2.1/user/check-session", Known, No, user::check_session),
+        post("/nms/api/v2.1/user/step-up", Own, No, login::step_up),
         // The appliance.
         get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
         get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
-        get("/nms/api/v2.1/nms/keep-alive", ReadOnly, No, nms::keep_alive),
+        get("/nms/api/v2.1/nms/keep-alive", Known, No, nms::keep_alive),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
         post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, device_actions::delete_many),
-        post("/nms/api/v2.1/devices/bulkrestart", Admin, No, device_actions::restart_many),
-        post("/nms/api/v2.1/devices/refresh", Admin, No, device_actions::refresh_many),
+        post("/nms/api/v2.1/devices/bulkrestart", Admin, Yes, device_actions::restart_many),
+        post("/nms/api/v2.1/devices/refresh", Admin, Yes, device_actions::refresh_many),
         get("/nms/api/v2.1/devices/{id}", ReadOnly, No, devices::read),
         delete("/nms/api/v2.1/devices/{id}", Admin, Yes, device_actions::delete),
         get("/nms/api/v2.1/devices/{id}/detail", ReadOnly, No, devices::detail),
@@ -64,7 +66,7 @@ fn table() -> Vec<Route> {
         post("/nms/api/v2.1/sites", Admin, No, sites::create),
         get("/nms/api/v2.1/sites/{id}", ReadOnly, No, sites::read),
         put("/nms/api/v2.1/sites/{id}", Admin, No, sites::change),
-        delete("/nms/api/v2.1/sites/{id}", Admin, No, sites::delete),
+        delete("/nms/api/v2.1/sites/{id}", Admin, Yes, sites::delete),
         // The log, and the sockets. A socket's first frame is its ticket.
         get("/nms/api/v2.1/logs", ReadOnly, No, logs::list),
         post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create),
@@ -81,23 +83,49 @@ fn table() -> Vec<Route> {
 /// The table's part about second factors. What changes them asks for one of them besides.
 #[rustfmt::skip]
 fn second_factors() -> Vec<Route> {
-    use Access::{Public, ReadOnly};
+    use Access::{Own, Public};
     use StepUp::{No, Yes};
     vec![
         post("/nms/api/v2.1/user/login/totpauth", Public, No, login::login_with_code),
         post("/nms/api/v2.1/user/login/passkey/options", Public, No, passkeys::ask_for_login),
         post("/nms/api/v2.1/user/login/passkey", Public, No, passkeys::login),
-        post("/nms/api/v2.1/user/step-up/passkey/options", ReadOnly, No, passkeys::ask_to_step_up),
-        post("/nms/api/v2.1/user/check-credentials", ReadOnly, No, login::check_credentials),
-        get("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::new_totp),
-        put("/nms/api/v2.1/user/totpauth", ReadOnly, No, factors::confirm_totp),
-        put("/nms/api/v2.1/user/disabledtotpauth", ReadOnly, Yes, factors::disable_totp),
-        post("/nms/api/v2.1/user/recovery-codes", ReadOnly, Yes, factors::new_recovery_codes),
-        get("/nms/api/v2.1/user/passkeys", ReadOnly, No, passkeys::list),
-        post("/nms/api/v2.1/user/passkeys/options", ReadOnly, Yes, passkeys::ask_new),
-        post("/nms/api/v2.1/user/passkeys", ReadOnly, Yes, passkeys::enrol),
-        put("/nms/api/v2.1/user/passkeys/{id}", ReadOnly, Yes, passkeys::rename),
-        delete("/nms/api/v2.1/user/passkeys/{id}", ReadOnly, Yes, passkeys::remove),
+        post("/nms/api/v2.1/user/step-up/passkey/options", Own, No, passkeys::ask_to_step_up),
+        post("/nms/api/v2.1/user/check-credentials", Own, No, login::check_credentials),
+        get("/nms/api/v2.1/user/totpauth", Own, No, factors::new_totp),
+        put("/nms/api/v2.1/user/totpauth", Own, No, factors::confirm_totp),
+        put("/nms/api/v2.1/user/disabledtotpauth", Own, Yes, factors::disable_totp),
+        post("/nms/api/v2.1/user/recovery-codes", Own, Yes, factors::new_recovery_codes),
+        get("/nms/api/v2.1/user/passkeys", Own, No, passkeys::list),
+        post("/nms/api/v2.1/user/passkeys/options", Own, Yes, passkeys::ask_new),
+        post("/nms/api/v2.1/user/passkeys", Own, Yes, passkeys::enrol),
+        put("/nms/api/v2.1/user/passkeys/{id}", Own, Yes, passkeys::rename),
+        delete("/nms/api/v2.1/user/passkeys/{id}", Own, Yes, passkeys::remove),
+    ]
+}
+
+/// The table's part about accounts and about what programs log in with.
+#[rustfmt::skip]
+fn people() -> Vec<Route> {
+    use Access::{Admin, Crm, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        get("/nms/api/v2.1/users", Admin, No, users::list),
+        post("/nms/api/v2.1/users", Admin, Yes, users::create),
+        get("/nms/api/v2.1/users/{id}", Admin, No, users::read),
+        put("/nms/api/v2.1/users/{id}", Admin, Yes, users::change),
+        delete("/nms/api/v2.1/users/{id}", Admin, Yes, users::delete),
+        post("/nms/api/v2.1/users/{id}/offboard", Admin, Yes, users::offboard),
+        get("/nms/api/v2.1/nms/accounts", Admin, No, users::rules),
+        put("/nms/api/v2.1/nms/accounts", Admin, Yes, users::change_rules),
+        get("/nms/api/v2.1/token", ReadOnly, No, token::list),
+        post("/nms/api/v2.1/token", ReadOnly, Yes, token::create),
+        delete("/nms/api/v2.1/token", ReadOnly, Yes, token::end_others),
+        get("/nms/api/v2.1/token/{id}", ReadOnly, No, token::read),
+        delete("/nms/api/v2.1/token/{id}", ReadOnly, Yes, token::end),
+        post("/nms/api/v2.1/nms/connection/rotate", Admin, Yes, nms::rotate),
+        // The CRM, under both prefixes that integrations use.
+        get("/crm/api/v1.0/version", Crm, No, nms::crm_version),
+        get("/crm/api/v2.1/version", Crm, No, nms::crm_version_too),
     ]
 }
 
@@ -129,11 +157,6 @@ fn front_door() -> Vec<Route> {
     ]
 }
 
-/// All lines.
-fn whole() -> impl Iterator<Item = Route> {
-    table().into_iter().chain(second_factors()).chain(front_door())
-}
-
 /// A line of the table.
 struct Route {
     listed: Listed,
@@ -153,15 +176,19 @@ pub struct Listed {
     pub step_up: StepUp,
 }
 
+fn lines() -> impl Iterator<Item = Route> {
+    table().into_iter().chain(second_factors()).chain(people()).chain(front_door())
+}
+
 /// All routes, in the order of the table.
 pub fn listed() -> Vec<Listed> {
-    whole().map(|route| route.listed).collect()
+    lines().map(|route| route.listed).collect()
 }
 
 /// Builds the router from the table: each handler behind the rule of its line.
 pub(super) fn assemble(web: &Web) -> Router<Web> {
     let mut paths: BTreeMap<&'static str, MethodRouter<Web>> = BTreeMap::new();
-    for Route { listed, handler } in whole() {
+    for Route { listed, handler } in lines() {
         let rule = Rule {
             access: listed.access,
             step_up: listed.step_up,

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{JsonBody, Source};
 use super::login::token_header;
-use crate::accounts::{Account, Accounts, NewAccount};
+use super::nms::secret_name;
+use crate::accounts::{Account, Accounts, Actor, NewAccount};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
 use crate::edge::{AcmeSettings, Certificates, Challenge, Mode};
@@ -133,7 +134,9 @@ pub(super) async fn set_up(
     let event = Event::quiet(Level::Info, "uisp-general", message).by(account.id).at_once();
     devices.events().record(event);
     devices.keys().set_host(host.clone()).await.map_err(ApiError::internal)?;
-    let key = devices.keys().device_key().map_err(ApiError::internal)?;
+    let (key, generation) = devices.keys().named_device_key().map_err(ApiError::internal)?;
+    let by = Actor { account: account.id, address: client.address };
+    accounts.shows_secret(by, secret_name(generation)).await?;
     let asked = !wanted.use_lets_encrypt || ask_lets_encrypt(&certificates, host, &account).await;
     let answer = SetupAnswer { connection_string: key.to_string(), is_lets_encrypt_error: !asked };
     Ok((token_header(&token)?, Json(answer)))

@@ -170,7 +170,7 @@ impl FromRequestParts<Web> for Knock {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, ApiError> {
-        if !is_same_origin(&parts.headers) {
+        if !is_same_origin(&parts.uri, &parts.headers) {
             return Err(ApiError::forbidden(
                 "This socket opens for pages of this appliance alone.",
             ));
@@ -267,6 +267,9 @@ impl Hold {
         if !rooms.accounts.is_live(&login) {
             return Err(Why::LoginEnded);
         }
+        if rooms.accounts.is_due(&login) {
+            return Err(Why::NotAllowed);
+        }
         let seat = sockets.open.enter(login).ok_or(Why::TooMany)?;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -289,6 +292,9 @@ impl Hold {
             }
             if !self.accounts.is_live(&self.login) {
                 return Why::LoginEnded;
+            }
+            if self.accounts.is_due(&self.login) {
+                return Why::NotAllowed;
             }
         }
     }
@@ -332,12 +338,14 @@ async fn close(mut socket: WebSocket, why: Why) {
     timeout(GOODBYE_TIME, goodbye).await.ok();
 }
 
-/// Whether an upgrade comes from a page of this appliance. What is no browser sends no origin.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+/// Whether a request comes from a page of this appliance. What is no browser sends no origin.
+/// HTTP/2 has the host in the address.
+pub(super) fn is_same_origin(uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.and_then(|text| text.parse::<Authority>().ok());
+    let host = uri.authority().cloned().or(host);
     let secure = origin.as_ref().filter(|origin| origin.scheme_str() == Some("https"));
     match (secure.and_then(Uri::authority), host) {
         (Some(origin), Some(host)) => {
@@ -367,12 +375,16 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
+    fn same(headers: &HeaderMap) -> bool {
+        is_same_origin(&Uri::from_static("/nms/ws"), headers)
+    }
+
     #[test]
     fn a_socket_opens_for_pages_of_this_appliance_alone() {
         let host = ("host", "aerie.example:8443");
-        assert!(is_same_origin(&headers(&[host])));
-        assert!(is_same_origin(&headers(&[host, ("origin", "https://aerie.example:8443")])));
-        assert!(is_same_origin(&headers(&[host, ("origin", "https://AERIE.example:8443")])));
+        assert!(same(&headers(&[host])));
+        assert!(same(&headers(&[host, ("origin", "https://aerie.example:8443")])));
+        assert!(same(&headers(&[host, ("origin", "https://AERIE.example:8443")])));
         for strange in [
             "https://evil.example:8443",
             "https://aerie.example",
@@ -380,10 +392,13 @@ mod tests {
             "null",
         ] {
             let headers = headers(&[host, ("origin", strange)]);
-            assert!(!is_same_origin(&headers), "{strange:?}");
+            assert!(!same(&headers), "{strange:?}");
         }
-        assert!(!is_same_origin(&headers(&[("origin", "https://aerie.example")])));
-        assert!(is_same_origin(&headers(&[
+        assert!(!same(&headers(&[("origin", "https://aerie.example")])));
+        let whole = Uri::from_static("https://aerie.example/nms/ws");
+        let ours = headers(&[("origin", "https://aerie.example")]);
+        assert!(is_same_origin(&whole, &ours), "as HTTP/2 writes it");
+        assert!(same(&headers(&[
             ("host", "aerie.example"),
             ("origin", "https://aerie.example:443")
         ])));

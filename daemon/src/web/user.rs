@@ -5,29 +5,34 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use http::header::{HeaderName, HeaderValue};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use super::error::ApiError;
-use super::extract::{Caller, JsonBody};
+use super::error::{ApiError, ErrorBody};
+use super::extract::{Caller, JsonBody, Source};
+use super::login::token_header;
 use super::setup::already_configured;
-use super::views::{ActionResult, Time, filled, sentence};
-use crate::accounts::{
-    Account, AccountChange, AccountError, Accounts, PasswordError, Role, TwoFactor,
-};
+use super::user_view::UserView;
+use super::views::{ActionResult, sentence};
+use crate::accounts::{AccountChange, AccountError, Accounts, Actor, PasswordError};
 
 /// When to come back while all password hashers are busy.
 const BUSY: Duration = Duration::from_secs(2);
 
 /// What is to change about the own account. What is left out stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct UserChange {
     /// Cannot be changed: only the present one is taken.
     username: Option<String>,
-    /// Cannot be changed here yet: refused.
+    /// The present password: needed for a new one.
+    #[schema(format = Password)]
+    current_password: Option<String>,
+    /// A new password. All logins end, and the answer's header `x-auth-token` carries a new token.
     #[schema(format = Password)]
     new_password: Option<String>,
     email: Option<String>,
@@ -36,141 +41,16 @@ pub(super) struct UserChange {
     /// An object of the GUI's own, at most 16 KiB as JSON.
     #[schema(value_type = Option<Object>)]
     preferences: Option<Value>,
+    /// Milliseconds without activity after which the next logins end, 30 minutes to 30 days. A
+    /// number, or a number as text; 0 keeps what is.
+    #[schema(value_type = Option<i64>)]
+    session_timeout: Option<Value>,
 }
 
-/// An account.
-#[expect(clippy::struct_excessive_bools, reason = "the published API has them")]
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = User)]
-pub(super) struct UserView {
-    id: Uuid,
-    username: String,
-    email: String,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    /// `superadmin` and `admin` may do everything, `guest` may look.
-    #[schema(value_type = String)]
-    role: &'static str,
-    alerts: bool,
-    notification: Notification,
-    totp_auth_enabled: bool,
-    is_sso_login_enabled: bool,
-    is_local_login_enabled: bool,
-    is_offline_passwords_generated: bool,
-    force_change_password: bool,
-    keep_me_signed_in: bool,
-    #[schema(required)]
-    last_news_seen_date: Option<Time>,
-    #[schema(required)]
-    last_release_notes_seen: Option<String>,
-    #[schema(required)]
-    ucrm_id: Option<String>,
-    #[schema(required)]
-    ucrm_role: Option<String>,
-    #[schema(value_type = String)]
-    home_screen: &'static str,
-    enabled: bool,
-    updated: Time,
-    #[schema(required, value_type = Option<Object>)]
-    location: Option<()>,
-    /// What the GUI keeps for this account.
-    #[schema(value_type = Object)]
-    preferences: Value,
-    /// Milliseconds without activity after which a login ends.
-    session_timeout: i64,
-    aerie: UserExtra,
-}
-
-/// What the published API has no words for.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct UserExtra {
-    /// The account's time zone.
-    timezone: Option<String>,
-    /// The account's country.
-    country: Option<String>,
-    /// May change things: its role is an admin's.
-    admin: bool,
-    two_factor: TwoFactorView,
-    /// Ten codes, this one time: each takes the place of a second factor once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recovery_codes: Option<Vec<String>>,
-}
-
-/// How the account's second factors stand.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = UserTwoFactor)]
-struct TwoFactorView {
-    /// Codes from an app are on.
-    totp: bool,
-    /// How many passkeys there are.
-    passkeys: usize,
-    /// Recovery codes that have not been used.
-    recovery_codes_left: usize,
-    /// Every account needs a second factor.
-    required: bool,
-}
-
-/// Which messages this account gets. There are none yet.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserNotification)]
-struct Notification {}
-
-impl UserView {
-    /// Shows an account, with what is known beside it.
-    pub(super) async fn of(accounts: &Accounts, account: &Account) -> Result<Self, ApiError> {
-        Ok(Self::new(account, accounts.two_factor(account.id).await?))
-    }
-
-    /// The same with recovery codes that were made just now.
-    pub(super) fn with_recovery_codes(mut self, codes: Option<Vec<String>>) -> Self {
-        self.aerie.recovery_codes = codes;
-        self
-    }
-
-    fn new(account: &Account, two_factor: TwoFactor) -> Self {
-        let preferences = serde_json::from_str(&account.preferences);
-        Self {
-            id: account.id,
-            username: account.username.clone(),
-            email: account.email.clone(),
-            first_name: filled(&account.first_name),
-            last_name: filled(&account.last_name),
-            role: account.role.name(),
-            alerts: false,
-            notification: Notification {},
-            totp_auth_enabled: two_factor.totp,
-            is_sso_login_enabled: false,
-            is_local_login_enabled: true,
-            is_offline_passwords_generated: false,
-            force_change_password: false,
-            keep_me_signed_in: false,
-            last_news_seen_date: None,
-            last_release_notes_seen: None,
-            ucrm_id: None,
-            ucrm_role: None,
-            home_screen: "/nms",
-            enabled: account.enabled,
-            updated: Time(account.updated),
-            location: None,
-            preferences: preferences.unwrap_or_else(|_| Value::Object(serde_json::Map::new())),
-            session_timeout: account.session_timeout,
-            aerie: UserExtra {
-                timezone: filled(&account.timezone),
-                country: filled(&account.country),
-                admin: account.role == Role::Admin,
-                two_factor: TwoFactorView {
-                    totp: two_factor.totp,
-                    passkeys: two_factor.passkeys,
-                    recovery_codes_left: two_factor.recovery_codes_left,
-                    required: two_factor.required,
-                },
-                recovery_codes: None,
-            },
-        }
-    }
+/// Notices that were read.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct NoticeIds {
+    ids: Vec<Uuid>,
 }
 
 /// A number, or a number as text: some clients send the one, some the other.
@@ -200,39 +80,75 @@ pub(super) async fn read(
     State(accounts): State<Accounts>,
     Caller(login): Caller,
 ) -> Result<Json<UserView>, ApiError> {
-    let account = accounts.account(login.account).await?;
-    Ok(Json(UserView::of(&accounts, &account).await?))
+    Ok(Json(UserView::read(&accounts, login.account).await?))
 }
 
-/// Changes the own account.
+type Changed = (Option<[(HeaderName, HeaderValue); 1]>, Json<UserView>);
+
+/// Changes the own account. A new password ends all its logins; the token of a new one stands in
+/// the answer's header `x-auth-token`.
 #[utoipa::path(
     put, path = "/nms/api/v2.1/user", tag = "user", request_body = UserChange,
     responses(
-        (status = 200, description = "The account as it is now", body = UserView),
+        (status = 200, description = "The account as it is now", body = UserView,
+            headers(("x-auth-token" = Option<String>, description = "After a new password"))),
+        (status = 429, description = "Too many attempts; see Retry-After", body = ErrorBody),
     )
 )]
 pub(super) async fn change(
     State(accounts): State<Accounts>,
     Caller(login): Caller,
-    JsonBody(change): JsonBody<UserChange>,
-) -> Result<Json<UserView>, ApiError> {
-    // Taking it without a word would leave somebody with a password that does not work.
-    if change.new_password.is_some() {
-        return Err(ApiError::bad_request("The password cannot be changed here yet."));
-    }
+    Source(client): Source,
+    JsonBody(wanted): JsonBody<UserChange>,
+) -> Result<Changed, ApiError> {
     let before = accounts.account(login.account).await?;
-    if change.username.is_some_and(|name| name != before.username) {
-        return Err(ApiError::bad_request("The user name of an account cannot be changed."));
+    if wanted.username.is_some_and(|name| name != before.username) {
+        return Err(ApiError::bad_request(
+            "The user name of the own account cannot be changed. Another admin can change it.",
+        ));
     }
-    let preferences = change.preferences.as_ref().map(preferences_text).transpose()?;
-    let change = AccountChange {
-        email: change.email,
-        first_name: change.first_name,
-        last_name: change.last_name,
+    let preferences = wanted.preferences.as_ref().map(preferences_text).transpose()?;
+    let session_timeout = wanted.session_timeout.as_ref().map_or(Ok(None), idle_time)?;
+    let current = wanted.current_password.map(Zeroizing::new);
+    let new = wanted.new_password.map(Zeroizing::new);
+    let said = AccountChange {
+        email: wanted.email.filter(|email| *email != before.email),
+        first_name: wanted.first_name,
+        last_name: wanted.last_name,
         preferences,
+        session_timeout,
     };
-    let account = accounts.change(login.account, change).await?;
-    Ok(Json(UserView::of(&accounts, &account).await?))
+    if said != AccountChange::default() {
+        let by = Actor { account: login.account, address: client.address };
+        accounts.change(by, said).await?;
+    }
+    let token = match (current, new) {
+        (_, None) => None,
+        (None, Some(_)) => {
+            return Err(ApiError::bad_request(
+                "A new password needs the present one beside it, as currentPassword.",
+            ));
+        }
+        (Some(current), Some(new)) => {
+            Some(accounts.change_password(&login, &current, &new, &client).await?)
+        }
+    };
+    let header = token.as_ref().map(token_header).transpose()?;
+    Ok((header, Json(UserView::read(&accounts, login.account).await?)))
+}
+
+/// Says that the account has read its notices.
+#[utoipa::path(
+    post, path = "/nms/api/v2.1/user/notices/dismiss", tag = "user", request_body = NoticeIds,
+    responses((status = 200, description = "They are gone", body = ActionResult))
+)]
+pub(super) async fn dismiss_notices(
+    State(accounts): State<Accounts>,
+    Caller(login): Caller,
+    JsonBody(read): JsonBody<NoticeIds>,
+) -> Result<Json<ActionResult>, ApiError> {
+    accounts.dismiss_notices(login.account, read.ids).await?;
+    Ok(ActionResult::done("The notices are dismissed."))
 }
 
 /// Bytes of an account's preferences as JSON.
@@ -271,11 +187,30 @@ impl From<AccountError> for ApiError {
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
             AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),
-            AccountError::Username | AccountError::Email => Self::bad_request(sentence(&error)),
+            AccountError::Username
+            | AccountError::Email
+            | AccountError::SamePassword
+            | AccountError::Invalid(_) => Self::bad_request(sentence(&error)),
             AccountError::Password(error) => error.into(),
             AccountError::NoLogin => {
                 Self::unauthorized("Your login has ended or is not known. Log in again.")
             }
+            AccountError::Malformed | AccountError::TokenMaker => {
+                Self::unauthorized(sentence(&error))
+            }
+            AccountError::TokenExpired => {
+                Self::unauthorized(sentence(&error)).named("TokenExpired")
+            }
+            AccountError::TokenAddress(_) => {
+                Self::forbidden(sentence(&error)).named("AddressNotAllowed")
+            }
+            AccountError::NotAdmin => Self::forbidden(sentence(&error)),
+            AccountError::NoAccount | AccountError::NoToken => Self::not_found(sentence(&error)),
+            AccountError::UsernameTaken => Self::conflict("UsernameTaken", sentence(&error)),
+            AccountError::LastAdmin => Self::conflict("LastAdmin", sentence(&error)),
+            AccountError::Yourself => Self::conflict("Yourself", sentence(&error)),
+            AccountError::NoFactor => Self::conflict("NoSecondFactor", sentence(&error)),
+            AccountError::TooManyTokens => Self::conflict("TooManyTokens", sentence(&error)),
             AccountError::Leaked => Self::unauthorized(sentence(&error)).named("TokenLeaked"),
             AccountError::Store(_) | AccountError::Seal(_) => Self::internal(error),
         }
@@ -285,7 +220,7 @@ impl From<AccountError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::TooShort(_) | PasswordError::TooLong | PasswordError::Common(_) => {
+            PasswordError::TooShort(..) | PasswordError::TooLong | PasswordError::Common(_) => {
                 Self::bad_request(sentence(&error)).named("PasswordRefused")
             }
             PasswordError::Busy => {

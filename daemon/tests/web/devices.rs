@@ -106,7 +106,10 @@ async fn a_refresh_opens_a_window_of_15_minutes() {
     let device = appliance.get(&path, &owner).await.expect(200);
     assert!(device["aerie"]["refreshUntil"].is_null());
     let ids = json!({"deviceIds": [id(1), id(2)]});
-    appliance.post("/devices/refresh", Some(&owner), ids).await.expect(200);
+    let old = appliance.post("/devices/refresh", Some(&owner), ids.clone()).await;
+    old.refused(403, "StepUpRequired");
+    let fresh = appliance.log_in("owner").await;
+    appliance.post("/devices/refresh", Some(&fresh), ids).await.expect(200);
 }
 
 #[tokio::test]

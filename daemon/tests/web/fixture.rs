@@ -14,7 +14,7 @@ use aerie::outbound::Outbound;
 use aerie::seal::Seal;
 use aerie::store::Store;
 use aerie::store::records::DeviceRecord;
-use aerie::store::tables::{ACCOUNT_NAMES, ACCOUNTS, DEVICE_KEYS, DEVICES};
+use aerie::store::tables::{DEVICE_KEYS, DEVICES};
 use aerie::supervisor::Supervisor;
 use aerie::web::{Rooms, StoreProbe, router};
 use axum::Router;
@@ -38,7 +38,6 @@ pub(crate) struct Appliance {
     pub(crate) router: Router,
     pub(crate) devices: Devices,
     pub(crate) clock: ClockHand,
-    store: Store,
     data: TempDir,
     _supervisor: Supervisor,
 }
@@ -137,7 +136,7 @@ impl Appliance {
             store: StoreProbe::new(write, || 4_096),
             supervisor: supervisor.clone(),
         });
-        Self { router, devices, clock: hand, store, data, _supervisor: supervisor }
+        Self { router, devices, clock: hand, data, _supervisor: supervisor }
     }
 
     pub(crate) fn setup_code(&self) -> String {
@@ -153,19 +152,19 @@ impl Appliance {
 
     /// Makes an account that may only look, and returns its token. After the set-up.
     pub(crate) async fn looker(&self) -> String {
-        self.store
-            .write(|writer| {
-                let (_, mut record) = writer.all(ACCOUNTS)?.remove(0);
-                record.role = "guest".to_owned();
-                record.username = "looker".to_owned();
-                record.email = "looker@example.net".to_owned();
-                let id = Uuid::from_u128(7);
-                writer.put(ACCOUNT_NAMES, "looker", &id)?;
-                writer.put(ACCOUNTS, &id, &record)
-            })
-            .await
-            .expect("an account");
+        self.person("looker", "guest").await;
         self.log_in("looker").await
+    }
+
+    /// Makes an account with the password of all, and returns its id. After the set-up.
+    pub(crate) async fn person(&self, name: &str, role: &str) -> String {
+        let owner = self.log_in("owner").await;
+        let body = json!({
+            "username": name, "email": format!("{name}@example.net"), "password": PASSWORD,
+            "role": role, "aerie": {"forceChangePassword": false},
+        });
+        let made = self.post("/users", Some(&owner), body).await.expect(200);
+        made["id"].as_str().expect("an id").to_owned()
     }
 
     pub(crate) async fn log_in(&self, name: &str) -> String {

@@ -21,6 +21,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/crm/api/v1.0/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this appliance runs, for whoever has an app key. */
+        get: operations["getCrmApiV10Version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/crm/api/v2.1/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same under the other prefix. */
+        get: operations["getCrmApiV21Version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -352,6 +386,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/nms/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What holds for all accounts. */
+        get: operations["getNmsAccounts"];
+        /** Says whether every account needs a second factor. Who says so needs one already. */
+        put: operations["putNmsAccounts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/nms/certificate": {
         parameters: {
             query?: never;
@@ -499,6 +551,23 @@ export interface paths {
         get: operations["getNmsConnection"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/nms/connection/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new device key. The old one lets no device in from now on; enrolled devices need none. */
+        post: operations["postNmsConnectionRotate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -773,6 +842,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own logins, API tokens and app keys, the last used first. */
+        get: operations["getToken"];
+        put?: never;
+        /**
+         * Makes an API token or an app key. It acts in the name of this account, and never reaches further
+         *     than the account does.
+         */
+        post: operations["postToken"];
+        /** Ends all one's own logins but the present one. */
+        delete: operations["deleteToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/token/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A login, API token or app key: one's own, or as an admin anybody's. */
+        get: operations["getTokenId"];
+        put?: never;
+        post?: never;
+        /**
+         * Ends a login with its sockets and terminals, or deletes an API token or app key: one's own, or
+         *     as an admin anybody's.
+         */
+        delete: operations["deleteTokenId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user": {
         parameters: {
             query?: never;
@@ -782,26 +894,12 @@ export interface paths {
         };
         /** The account that is logged in. */
         get: operations["getUser"];
-        /** Changes the own account. */
+        /**
+         * Changes the own account. A new password ends all its logins; the token of a new one stands in
+         *     the answer's header `x-auth-token`.
+         */
         put: operations["putUser"];
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/check-credentials": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Whether a user name and a password belong together, without logging in. */
-        post: operations["postUserCheckCredentials"];
         delete?: never;
         options?: never;
         head?: never;
@@ -825,23 +923,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/nms/api/v2.1/user/disabledtotpauth": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** Turns the codes of the app off. A second factor has to be proven for it. */
-        put: operations["putUserDisabledtotpauth"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/nms/api/v2.1/user/login": {
         parameters: {
             query?: never;
@@ -851,62 +932,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Logs in. The token stands in the answer's header `x-auth-token`. Where the account has a second
-         *     factor, the answer is 201 and says how to go on.
-         */
+        /** Logs in. The token stands in the answer's header `x-auth-token`. */
         post: operations["postUserLogin"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/login/passkey": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Logs in with the passkey that the browser answered with. */
-        post: operations["postUserLoginPasskey"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/login/passkey/options": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Begins a login with a passkey: as its second step, or alone. */
-        post: operations["postUserLoginPasskeyOptions"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/login/totpauth": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** The second step of a login, with a code from an app or a recovery code. Five wrong codes end it. */
-        post: operations["postUserLoginTotpauth"];
         delete?: never;
         options?: never;
         head?: never;
@@ -930,25 +957,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/nms/api/v2.1/user/passkeys": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The passkeys of the own account, and whether there can be any. */
-        get: operations["getUserPasskeys"];
-        put?: never;
-        /** Enrols the passkey that the browser made. With the first factor come ten recovery codes. */
-        post: operations["postUserPasskeys"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/passkeys/options": {
+    "/nms/api/v2.1/user/notices/dismiss": {
         parameters: {
             query?: never;
             header?: never;
@@ -957,43 +966,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Begins to enrol a passkey. A second factor has to be proven for it, where there is one. */
-        post: operations["postUserPasskeysOptions"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/passkeys/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** Gives a passkey another name. */
-        put: operations["putUserPasskeysId"];
-        post?: never;
-        /** Removes a passkey. A second factor has to be proven for it. */
-        delete: operations["deleteUserPasskeysId"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/recovery-codes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Makes ten new recovery codes; the old ones are void. A second factor has to be proven for it. */
-        post: operations["postUserRecoveryCodes"];
+        /** Says that the account has read its notices. */
+        post: operations["postUserNoticesDismiss"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1009,10 +983,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Proves again who sits there, so that risky acts are allowed for five minutes. What changes the
-         *     second factors asks for one of them.
-         */
+        /** Proves the password again, so that risky acts are allowed for five minutes. */
         post: operations["postUserStepUp"];
         delete?: never;
         options?: never;
@@ -1020,7 +991,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/nms/api/v2.1/user/step-up/passkey/options": {
+    "/nms/api/v2.1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All accounts. */
+        get: operations["getUsers"];
+        put?: never;
+        /** Makes an account. */
+        post: operations["postUsers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An account. */
+        get: operations["getUsersId"];
+        /**
+         * Changes an account, and tells it so. A new role or password, a disabling and the removal of its
+         *     second factors end its logins.
+         */
+        put: operations["putUsersId"];
+        post?: never;
+        /** Deletes an account with its logins, tokens, app keys and second factors. */
+        delete: operations["deleteUsersId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/users/{id}/offboard": {
         parameters: {
             query?: never;
             header?: never;
@@ -1029,29 +1040,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Begins a step-up with a passkey. */
-        post: operations["postUserStepUpPasskeyOptions"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/nms/api/v2.1/user/totpauth": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A new key for an app. Nothing of it is kept until a code confirms it. */
-        get: operations["getUserTotpauth"];
         /**
-         * Makes the codes of an app the second factor. With the first factor come ten recovery codes, in
-         *     `aerie.recoveryCodes`, this one time.
+         * Sees off somebody who leaves: disables the account, ends its logins, sockets and terminals,
+         *     deletes its tokens and app keys, makes a new device key, and lists the secrets that it has seen.
+         * @description Enrolled devices need no device key any more and notice nothing.
          */
-        put: operations["putUserTotpauth"];
-        post?: never;
+        post: operations["postUsersIdOffboard"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1104,6 +1098,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What holds for all accounts. */
+        AccountRules: {
+            /** @description Every account needs a second factor. */
+            twoFactorRequired: boolean;
+        };
         /**
          * @description How a CA finds out that a name is the appliance's.
          * @enum {string}
@@ -1162,13 +1161,6 @@ export interface components {
             /** @description Done. */
             result: boolean;
         };
-        /** @description What the browser answered. */
-        AnswerBody: {
-            /** @description The credential's `toJSON()`. */
-            credential: Record<string, never>;
-            /** @description The id of the options. */
-            id: string;
-        };
         /** @description Which devices are to belong to which site. */
         AuthorizeManyRequest: {
             deviceIds?: string[];
@@ -1226,23 +1218,6 @@ export interface components {
             confirmCode?: string | null;
             ports: components["schemas"]["PortsView"];
         };
-        /** @description The second step of a login. */
-        CodeRequest: {
-            /**
-             * Format: password
-             * @description Taken for compatibility: the first step had it.
-             */
-            password?: string | null;
-            /**
-             * Format: int64
-             * @description As in the first step; without it, that one counts.
-             */
-            sessionTimeout?: number | null;
-            /** @description The `id` of the first step's answer. */
-            token: string;
-            /** @description Six digits from the app, or a recovery code. */
-            verificationCode: string;
-        };
         /** @description The code of a change. */
         ConfirmRequest: {
             code: string;
@@ -1253,12 +1228,32 @@ export interface components {
             name?: string | null;
             phone?: string | null;
         };
-        /** @description A user name and its password. */
-        Credentials: {
-            /** Format: password */
+        /** @description What an account is made of. */
+        CreateUser: {
+            aerie?: components["schemas"]["CreateUserExtra"] | null;
+            email: string;
+            /** @description May log in: yes, unless it says no. */
+            enabled?: boolean | null;
+            firstName?: string | null;
+            lastName?: string | null;
+            /**
+             * Format: password
+             * @description At least 15 characters.
+             */
             password: string;
-            /** @description The user name or the e-mail address. */
-            username: string;
+            /** @description `superadmin` and `admin` may do everything, `guest` may look. */
+            role: string;
+            /** @description Left out, what stands before the @ of the e-mail address. */
+            username?: string | null;
+        };
+        /** @description What the published API has no words for. */
+        CreateUserExtra: {
+            /** @description It has to choose a password of its own at its first login: yes, unless it says no. */
+            forceChangePassword?: boolean | null;
+        };
+        /** @description The release, as the CRM's API tells it. */
+        CrmVersion: {
+            version: string;
         };
         /** @description What became of a deletion. */
         DeletedMany: {
@@ -1492,6 +1487,12 @@ export interface components {
          * @enum {string}
          */
         DeviceStatus: "active" | "disconnected" | "unauthorized";
+        /**
+         * @description What an account has to do before anything else: until then it may read and change itself, and
+         *     log out.
+         * @enum {string}
+         */
+        Due: "password" | "second-factor";
         /** @description A certificate ends soon. */
         EndWarning: {
             /**
@@ -1499,6 +1500,16 @@ export interface components {
              * @description Whole days; negative when it is over.
              */
             daysLeft: number;
+        };
+        /** @description How many. */
+        Ended: {
+            ended: number;
+        };
+        /** @description How many logins were ended. */
+        EndedOthers: {
+            message: string;
+            metadata: components["schemas"]["Ended"];
+            result: boolean;
         };
         /** @description The body of every refusal. */
         Error: {
@@ -1512,26 +1523,15 @@ export interface components {
              */
             statusCode: number;
         };
-        /** @description What the published API has no words for. */
-        FactorDueExtra: {
-            /** @description How to go on: `totp`, `passkey`, `recovery-code`. */
-            methods: string[];
-        };
-        /** @description The password was right, and a second factor is due. */
-        FactorDueView: {
-            aerie: components["schemas"]["FactorDueExtra"];
-            /**
-             * Format: int64
-             * @description Until when the second step may come, in milliseconds since 1970.
-             */
-            exp: number;
-            /** @description The `token` of the second step. */
-            id: string;
-            /**
-             * Format: uuid
-             * @description Whose login it is.
-             */
-            userId: string;
+        /** @description The second factors of an account. */
+        Factors: {
+            /** @description How many passkeys there are. */
+            passkeys: number;
+            recoveryCodesLeft: number;
+            /** @description Every account needs a second factor. */
+            required: boolean;
+            /** @description An app makes codes. */
+            totp: boolean;
         };
         InterfaceAddress: {
             /** @description With prefix length. */
@@ -1843,15 +1843,6 @@ export interface components {
         NamesRequest: {
             names: string[];
         };
-        /** @description A new passkey. */
-        NewPasskeyBody: {
-            /** @description The credential's `toJSON()`. */
-            credential: Record<string, never>;
-            /** @description The id of the options. */
-            id: string;
-            /** @description How it is called; 1 to 64 characters. */
-            name: string;
-        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1866,12 +1857,44 @@ export interface components {
             /** @description Only `site`: subscribers come with the CRM. */
             type?: string | null;
         };
-        /** @description A key for an app. It counts once a code has confirmed it. */
-        NewTotpView: {
-            /** @description To be typed. */
-            base32: string;
-            /** @description For a QR code. */
-            otpauth_url: string;
+        /** @description What the published API has no words for. */
+        NewTokenExtra: {
+            /**
+             * @description Networks that it may come from, such as `192.0.2.0/24`; empty: from anywhere.
+             * @default []
+             */
+            addresses?: string[];
+            /**
+             * Format: date-time
+             * @description When it ends; left out: never.
+             * @default null
+             */
+            expiresAt?: string | null;
+            /** @default null */
+            kind?: components["schemas"]["TokenKind"] | null;
+            /**
+             * @description May do what a login has to confirm the password for. Needs `addresses`.
+             * @default false
+             */
+            stepUp?: boolean;
+        };
+        /** @description What an API token or app key is to be. */
+        NewTokenRequest: {
+            aerie?: components["schemas"]["NewTokenExtra"];
+            /** @description At most 256 characters. */
+            meta?: string;
+            /** @description At most 20 characters. */
+            name?: string;
+            /**
+             * @description `superadmin`, `admin` or `guest`, at most what the account may do; of an app key `read` or
+             *     `write`. Left out: the least.
+             */
+            scope?: string | null;
+        };
+        /** @description A token that was just made. */
+        NewTokenView: components["schemas"]["Token"] & {
+            /** @description The token itself, shown this once. */
+            token: string;
         };
         /** @description The first account: an admin. */
         NewUser: {
@@ -1886,6 +1909,32 @@ export interface components {
         };
         /** @description Nothing is asked for. */
         Nothing: Record<string, never>;
+        /** @description Something that the account is told. */
+        Notice: {
+            at: components["schemas"]["Time"];
+            /** Format: uuid */
+            id: string;
+            message: string;
+        };
+        /** @description Notices that were read. */
+        NoticeIds: {
+            ids: string[];
+        };
+        /** @description What became of an account whose owner leaves. */
+        Offboarded: {
+            /** @description App keys that were deleted. */
+            appKeys: number;
+            /** @description There is a new device key, and the old one lets no device in. If not, call again. */
+            deviceKeyRotated: boolean;
+            /** @description It may not log in any more. */
+            disabled: boolean;
+            /** @description Logins that were ended, with their sockets and terminals. */
+            logins: number;
+            /** @description Secrets that the account was shown, the latest first: change those that still count. */
+            secretsSeen: components["schemas"]["SecretSeen"][];
+            /** @description API tokens that were deleted. */
+            tokens: number;
+        };
         /** @description Networks that outgoing connections may reach beside the internet. */
         OutboundBody: {
             /**
@@ -1954,50 +2003,6 @@ export interface components {
              * @description Entries in all pages.
              */
             total: number;
-        };
-        /** @description A passkey. */
-        Passkey: {
-            createdAt: components["schemas"]["Time"];
-            /** @description The name of the appliance that it was made for. */
-            host: string;
-            /** Format: uuid */
-            id: string;
-            lastUsedAt: components["schemas"]["Time"] | null;
-            name: string;
-            /** @description Ten codes, this one time, where it is the first second factor. */
-            recoveryCodes?: string[] | null;
-            /** @description The appliance has that name still, and passkeys can be used. */
-            usableHere: boolean;
-        };
-        /** @description A login with a passkey. */
-        PasskeyLogin: {
-            /** @description The credential's `toJSON()`. */
-            credential: Record<string, never>;
-            /** @description The id of the options. */
-            id: string;
-            /**
-             * Format: int64
-             * @description As with the password.
-             */
-            sessionTimeout?: number | null;
-        };
-        /** @description Another name of a passkey. */
-        PasskeyName: {
-            /** @description 1 to 64 characters. */
-            name: string;
-        };
-        /** @description Which login a passkey is for. */
-        PasskeyWanted: {
-            /** @description The `id` of the first step's answer; without it, the passkey is the only factor. */
-            token?: string | null;
-        };
-        /** @description The passkeys of the own account. */
-        PasskeysView: {
-            /** @description Passkeys can be made and used here. */
-            available: boolean;
-            passkeys: components["schemas"]["Passkey"][];
-            /** @description Why not. */
-            reason?: string | null;
         };
         /** @description A change that waits to be confirmed. */
         PendingPorts: {
@@ -2080,17 +2085,11 @@ export interface components {
             /** Format: int64 */
             uploadSpeed: number | null;
         };
-        /** @description What to ask the browser for. */
-        QuestionView: {
-            /** @description To answer by, once and within five minutes. */
-            id: string;
-            /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`. */
-            options: Record<string, never>;
-        };
-        /** @description Recovery codes, shown this once. */
-        RecoveryCodesView: {
-            /** @description Each takes the place of a second factor once. */
-            codes: string[];
+        /** @description A secret that an account was shown. */
+        SecretSeen: {
+            about: string;
+            at: components["schemas"]["Time"];
+            what: string;
         };
         /** @description A change of it. */
         SecurityBody: {
@@ -2292,16 +2291,10 @@ export interface components {
             /** @description The highest value of each step. */
             max: components["schemas"]["StatisticsPoint"][];
         };
-        /** @description Who sits there, once more: one of these. */
+        /** @description The account's password once more. */
         StepUpRequest: {
-            passkey?: components["schemas"]["AnswerBody"] | null;
-            /**
-             * Format: password
-             * @description The account's password.
-             */
-            password?: string | null;
-            /** @description Six digits from the app, or a recovery code. */
-            verificationCode?: string | null;
+            /** Format: password */
+            password: string;
         };
         /** @description Counters of the whole network. */
         Summary: {
@@ -2387,23 +2380,61 @@ export interface components {
          * @description A moment as the API writes it: ISO 8601 in UTC, to the millisecond.
          */
         Time: string;
-        /** @description Turns an app's codes off. */
-        TotpOffRequest: {
-            /** Format: password */
-            password: string;
-            /** @description False. */
-            totpAuthEnabled: boolean;
+        /** @description A login, an API token or an app key. */
+        Token: {
+            aerie: components["schemas"]["TokenExtra"];
+            allIpsCount: number;
+            createdAt: components["schemas"]["Time"];
+            /** @description This request came with it. */
+            currentSession: boolean;
+            expiresAt: components["schemas"]["Time"] | null;
+            /**
+             * Format: uuid
+             * @description Its id, and not the token itself.
+             */
+            id: string;
+            /** @description Addresses that it came from, the latest first; at most 16. */
+            ips: components["schemas"]["TokenAddress"][];
+            /** @description Where the last use came from; empty before the first. */
+            lastIp: string;
+            lastUsed: components["schemas"]["Time"] | null;
+            maxExpiresAt: components["schemas"]["Time"] | null;
+            meta: string;
+            name: string;
+            /** @description `superadmin`, `admin` or `guest`; of an app key `read` or `write`. */
+            scope: string[];
+            /** @description A person's login. */
+            transient: boolean;
+            user: components["schemas"]["TokenUser"];
+            /** Format: uuid */
+            userId: string;
         };
-        /** @description Confirms an app. */
-        TotpRequest: {
-            /** Format: password */
-            password: string;
-            /** @description True: turning off is another call. */
-            totpAuthEnabled: boolean;
-            /** @description The key, as GET gave it. */
-            totpAuthSecret: string;
-            /** @description The app's present code. */
-            verificationCode: string;
+        /** @description An address that it came from. */
+        TokenAddress: {
+            firstSeen: components["schemas"]["Time"];
+            ip: string;
+            lastSeen: components["schemas"]["Time"];
+        };
+        /** @description What the published API has no words for. */
+        TokenExtra: {
+            /** @description Networks that it may come from; empty: from anywhere. */
+            addresses: string[];
+            /** @description User agent of a login. */
+            client: string;
+            kind: components["schemas"]["TokenKind"];
+            /** @description May do what a login has to confirm the password for. */
+            stepUp: boolean;
+        };
+        /**
+         * @description What it is.
+         * @enum {string}
+         */
+        TokenKind: "login" | "token" | "app-key";
+        /** @description Whose it is. */
+        TokenUser: {
+            /** Format: uuid */
+            userId: string;
+            username: string;
         };
         /** @description An account. */
         User: {
@@ -2434,6 +2465,7 @@ export interface components {
              * @description Milliseconds without activity after which a login ends.
              */
             sessionTimeout: number;
+            /** @description There is a second factor: codes from an app, or a passkey. */
             totpAuthEnabled: boolean;
             ucrmId: string | null;
             ucrmRole: string | null;
@@ -2442,6 +2474,12 @@ export interface components {
         };
         /** @description What is to change about the own account. What is left out stays. */
         UserChange: {
+            /**
+             * Format: password
+             * @description The present password: needed for a new one.
+             * @default null
+             */
+            currentPassword?: string | null;
             /** @default null */
             email?: string | null;
             /** @default null */
@@ -2450,12 +2488,19 @@ export interface components {
             lastName?: string | null;
             /**
              * Format: password
-             * @description Cannot be changed here yet: refused.
+             * @description A new password. All logins end, and the answer's header `x-auth-token` carries a new token.
              * @default null
              */
             newPassword?: string | null;
             /** @description An object of the GUI's own, at most 16 KiB as JSON. */
             preferences?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description Milliseconds without activity after which the next logins end, 30 minutes to 30 days. A
+             *     number, or a number as text; 0 keeps what is.
+             * @default null
+             */
+            sessionTimeout?: number | null;
             /**
              * @description Cannot be changed: only the present one is taken.
              * @default null
@@ -2468,24 +2513,48 @@ export interface components {
             admin: boolean;
             /** @description The account's country. */
             country?: string | null;
-            /** @description Ten codes, this one time: each takes the place of a second factor once. */
-            recoveryCodes?: string[] | null;
+            due: components["schemas"]["Due"] | null;
+            lastLogin: components["schemas"]["Time"] | null;
+            /** @description Live logins. */
+            logins: number;
+            /** @description What the account has not been told yet. In a list of accounts it is empty. */
+            notices: components["schemas"]["Notice"][];
+            /** @description Characters that a new password needs. */
+            passwordMin: number;
             /** @description The account's time zone. */
             timezone?: string | null;
-            twoFactor: components["schemas"]["UserTwoFactor"];
+            twoFactor: components["schemas"]["Factors"];
         };
         /** @description Which messages this account gets. There are none yet. */
         UserNotification: Record<string, never>;
-        /** @description How the account's second factors stand. */
-        UserTwoFactor: {
-            /** @description How many passkeys there are. */
-            passkeys: number;
-            /** @description Recovery codes that have not been used. */
-            recoveryCodesLeft: number;
-            /** @description Every account needs a second factor. */
-            required: boolean;
-            /** @description Codes from an app are on. */
-            totp: boolean;
+        /** @description What is to change about an account. What is left out stays. */
+        UserUpdate: {
+            aerie?: components["schemas"]["UserUpdateExtra"] | null;
+            email?: string | null;
+            enabled?: boolean | null;
+            firstName?: string | null;
+            lastName?: string | null;
+            role?: string | null;
+            /** @description `false` takes all second factors away: for somebody who lost the phone. */
+            totpAuthEnabled?: boolean | null;
+            username?: string | null;
+        };
+        /** @description What the published API has no words for. */
+        UserUpdateExtra: {
+            country?: string | null;
+            /** @description It has to choose another password first. After a new one: yes, unless it says no. */
+            forceChangePassword?: boolean | null;
+            /**
+             * Format: password
+             * @description A new password. All logins of the account end.
+             */
+            newPassword?: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds, 30 minutes to 30 days; a number, or a number as text.
+             */
+            sessionTimeout?: number | null;
+            timezone?: string | null;
         };
         /** @description What this is. */
         Version: {
@@ -2534,6 +2603,64 @@ export interface operations {
             };
             /** @description There is none */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getCrmApiV10Version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CrmVersion"];
+                };
+            };
+            /** @description Send an app key or log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getCrmApiV21Version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CrmVersion"];
+                };
+            };
+            /** @description Send an app key or log in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2599,6 +2726,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     getDevices: {
@@ -2632,6 +2768,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2792,7 +2937,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2843,7 +2988,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2877,6 +3022,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3088,6 +3242,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
             404: {
                 headers: {
@@ -3122,6 +3285,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3413,6 +3585,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
             404: {
                 headers: {
@@ -3447,6 +3628,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3567,6 +3757,113 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRules"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putNmsAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRules"];
+            };
+        };
+        responses: {
+            /** @description The rules as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRules"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description NoSecondFactor */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4005,6 +4302,44 @@ export interface operations {
             };
         };
     };
+    postNmsConnectionRotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is a new one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getNmsKeepAlive: {
         parameters: {
             query?: never;
@@ -4210,7 +4545,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description ChangePending; PasskeysDepend: it names the accounts whose only second factor is a passkey for the present name */
+            /** @description ChangePending */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4602,6 +4937,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     getNmsVersion: {
@@ -4624,6 +4968,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4678,6 +5031,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4761,6 +5123,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4872,7 +5243,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4941,7 +5312,258 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getToken: {
+        parameters: {
+            query?: {
+                /** @description Everybody's; for admins */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTokenRequest"];
+            };
+        };
+        responses: {
+            /** @description It, with the token itself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTokenView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TooManyTokens */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query: {
+                /** @description Must be true */
+                others: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedOthers"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getTokenId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such login or token */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteTokenId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is worth nothing from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such login or token */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4997,6 +5619,8 @@ export interface operations {
             /** @description The account as it is now */
             200: {
                 headers: {
+                    /** @description After a new password */
+                    "x-auth-token"?: string | null;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5021,41 +5645,8 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-        };
-    };
-    postUserCheckCredentials: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Credentials"];
-            };
-        };
-        responses: {
-            /** @description They do */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ActionResult"];
-                };
-            };
-            /** @description The body is not as this call needs it */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description They do not */
-            401: {
+            /** @description LoginNeeded: a token has no own login */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5103,66 +5694,6 @@ export interface operations {
             };
         };
     };
-    putUserDisabledtotpauth: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TotpOffRequest"];
-            };
-        };
-        responses: {
-            /** @description The account as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description PasswordWrong */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Only an admin may do this, or StepUpRequired */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description TotpOff, or LastFactor: one is required */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
     postUserLogin: {
         parameters: {
             query?: never;
@@ -5187,15 +5718,6 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description A second factor is due */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FactorDueView"];
-                };
-            };
             /** @description The body is not as this call needs it */
             400: {
                 headers: {
@@ -5207,181 +5729,6 @@ export interface operations {
             };
             /** @description User name or password is wrong */
             401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Too many attempts; see Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    postUserLoginPasskey: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PasskeyLogin"];
-            };
-        };
-        responses: {
-            /** @description The account */
-            200: {
-                headers: {
-                    /** @description The token */
-                    "x-auth-token"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description The body is not as this call needs it */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description PasskeyRefused */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description The options are gone */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description PasskeysUnavailable */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    postUserLoginPasskeyOptions: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PasskeyWanted"];
-            };
-        };
-        responses: {
-            /** @description What to ask the browser for */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["QuestionView"];
-                };
-            };
-            /** @description The body is not as this call needs it */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description The first step was too long ago, or is not known */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description PasskeysUnavailable */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    postUserLoginTotpauth: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CodeRequest"];
-            };
-        };
-        responses: {
-            /** @description The account */
-            200: {
-                headers: {
-                    /** @description The token */
-                    "x-auth-token"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["User"];
-                };
-            };
-            /** @description The body is not as this call needs it */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description CodeWrong */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description The first step was too long ago, or is not known */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5427,78 +5774,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-        };
-    };
-    getUserPasskeys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The passkeys */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PasskeysView"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    postUserPasskeys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewPasskeyBody"];
-            };
-        };
-        responses: {
-            /** @description The passkey */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Passkey"];
-                };
-            };
-            /** @description PasskeyRefused */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Only an admin may do this, or StepUpRequired */
+            /** @description LoginNeeded: a token has no own login */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5507,95 +5783,28 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The options are gone */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description PasskeysUnavailable */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
         };
     };
-    postUserPasskeysOptions: {
+    postUserNoticesDismiss: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
-        responses: {
-            /** @description What to ask the browser for */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["QuestionView"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Only an admin may do this, or StepUpRequired */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description PasskeysUnavailable */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    putUserPasskeysId: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasskeyName"];
+                "application/json": components["schemas"]["NoticeIds"];
             };
         };
         responses: {
-            /** @description The passkey */
+            /** @description They are gone */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Passkey"];
+                    "application/json": components["schemas"]["ActionResult"];
                 };
             };
             /** @description The body is not as this call needs it */
@@ -5616,122 +5825,8 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Only an admin may do this, or StepUpRequired */
+            /** @description LoginNeeded: a token has no own login */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description There is none with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    deleteUserPasskeysId: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Removed */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ActionResult"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Only an admin may do this, or StepUpRequired */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description There is none with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description LastFactor: one is required */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    postUserRecoveryCodes: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The codes, this one time */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecoveryCodesView"];
-                };
-            };
-            /** @description Log in first */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Only an admin may do this, or StepUpRequired */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description NoFactor: there is no second factor */
-            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5763,7 +5858,7 @@ export interface operations {
                     "application/json": components["schemas"]["ActionResult"];
                 };
             };
-            /** @description PasswordWrong, CodeWrong, PasskeyRefused */
+            /** @description The password is wrong */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5774,6 +5869,15 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5792,7 +5896,7 @@ export interface operations {
             };
         };
     };
-    postUserStepUpPasskeyOptions: {
+    getUsers: {
         parameters: {
             query?: never;
             header?: never;
@@ -5801,16 +5905,58 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What to ask the browser for */
+            /** @description The accounts, by name */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["QuestionView"];
+                    "application/json": components["schemas"]["User"][];
                 };
             };
-            /** @description PasskeyRefused: the account has none */
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateUser"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5828,7 +5974,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description PasskeysUnavailable */
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description UsernameTaken */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5839,22 +5994,25 @@ export interface operations {
             };
         };
     };
-    getUserTotpauth: {
+    getUsersId: {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The key */
+            /** @description The account */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NewTotpView"];
+                    "application/json": components["schemas"]["User"];
                 };
             };
             /** @description Log in first */
@@ -5866,8 +6024,17 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description TotpOn: there is an app already */
-            409: {
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5877,16 +6044,19 @@ export interface operations {
             };
         };
     };
-    putUserTotpauth: {
+    putUsersId: {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TotpRequest"];
+                "application/json": components["schemas"]["UserUpdate"];
             };
         };
         responses: {
@@ -5899,7 +6069,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description PasswordWrong, CodeWrong */
+            /** @description The body is not as this call needs it */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5917,7 +6087,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description StepUpRequired, where there are passkeys: with one of them */
+            /** @description Only an admin may do this, or StepUpRequired */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5926,7 +6096,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description TotpOn: there is an app already */
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin, Yourself or UsernameTaken */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5935,8 +6114,117 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many attempts; see Retry-After */
-            429: {
+        };
+    };
+    deleteUsersId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin or Yourself */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUsersIdOffboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offboarded"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastAdmin or Yourself */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -232,7 +232,8 @@ impl Accounts {
             at: now,
             from: client.address.to_canonical().to_string(),
         };
-        let fresh = self.inner.store.write(move |writer| enrolled.put(writer)).await??;
+        let room = self.clone();
+        let fresh = self.inner.store.write(move |writer| enrolled.put(&room, writer)).await??;
         Ok((info, fresh.then_some(codes)))
     }
 
@@ -267,13 +268,14 @@ impl Accounts {
         self.require_factor(login).await?;
         let (account, now) = (login.account, self.inner.clock.now());
         let from = client.address.to_canonical().to_string();
+        let room = self.clone();
         let remove = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             let place = record.passkeys.iter().position(|kept| kept.id == id);
             let Some(gone) = place.map(|place| record.passkeys.remove(place)) else {
                 return Ok(Err(FactorError::NoPasskey));
             };
-            if let Err(last) = factors::put_fewer(writer, account, record)? {
+            if let Err(last) = room.put_fewer(writer, account, record)? {
                 return Ok(Err(last));
             }
             audit::append(writer, now, &account.to_string(), "passkey-removed", &from)?;
@@ -329,7 +331,11 @@ struct Enrolled {
 
 impl Enrolled {
     /// Writes it, and whether the recovery codes are new.
-    fn put(&self, writer: &Writer<'_>) -> Result<Result<bool, FactorError>, StoreError> {
+    fn put(
+        &self,
+        room: &Accounts,
+        writer: &Writer<'_>,
+    ) -> Result<Result<bool, FactorError>, StoreError> {
         for (_, other) in writer.all(FACTORS)? {
             let taken = other.passkeys.iter().filter_map(opened);
             if taken.into_iter().any(|key| key.cred_id() == self.passkey.cred_id()) {
@@ -342,7 +348,7 @@ impl Enrolled {
         }
         record.passkeys.push(self.record.clone());
         let fresh = factors::add_recovery(&mut record, &self.hashes);
-        writer.put(FACTORS, &self.account, &record)?;
+        room.put_factors(writer, self.account, &record)?;
         let (who, from) = (self.account.to_string(), &self.from);
         audit::append(writer, self.at, &who, "passkey-added", from)?;
         let told = format!("The passkey \"{}\" was added, from {from}.", self.record.name);

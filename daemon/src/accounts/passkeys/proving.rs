@@ -100,7 +100,7 @@ impl Accounts {
         let network = SourceNetwork::from(client.address);
         let asked = self.inner.asked.take(&answer.id, network).ok_or(FactorError::Gone)?;
         let credential: PublicKeyCredential = read(answer.credential)?;
-        let (account, said, used) = match &asked {
+        let (account, waited, used) = match &asked {
             Asked::Alone(state) => {
                 let (account, used) = self.recognised(party, &credential, state, client).await?;
                 (account, None, used)
@@ -111,13 +111,14 @@ impl Accounts {
                 let used = party.webauthn.finish_passkey_authentication(&credential, state);
                 let used = self.judged(account, used, client).await?;
                 let waiting = self.inner.waiting.take(id, network).ok_or(FactorError::Gone)?;
-                (waiting.account, waiting.idle, used)
+                (waiting.account, Some((waiting.era, waiting.idle)), used)
             }
             Asked::Enrol(..) | Asked::StepUp(..) => return Err(FactorError::Gone.into()),
         };
         let now = self.inner.clock.now();
         let spend = move |writer: &Writer<'_>| note_use(writer, account, &used, now);
-        let entering = Entering { account, idle: idle.or(said), factor: true };
+        let (era, said) = waited.unzip();
+        let entering = Entering { account, era, idle: idle.or(said.flatten()), factor: true };
         let entered = self.enter(entering, client, spend).await?;
         Ok(entered.ok_or(FactorError::PasskeyWrong)?)
     }

@@ -197,8 +197,8 @@ async fn l5_a_recovery_code_counts_once_and_is_told_and_audited() {
     let app = app.again().await;
     assert!(is_wrong(&app.enter(&app.codes[3]).await));
     let account = app.login().await.account;
-    let two_factor = app.room.accounts.two_factor(account).await.unwrap();
-    assert_eq!(two_factor.recovery_codes_left, 9);
+    let person = app.room.accounts.person(account).await.unwrap();
+    assert_eq!(person.factors.recovery_codes_left, 9);
     let told = app.told().await;
     assert!(told.contains("recovery code took the place of your second factor"), "{told}");
     assert!(app.audited().await.contains(&"recovery-code-used".to_owned()));
@@ -252,7 +252,6 @@ async fn l5_the_last_factor_stays_while_one_is_required() {
     let login = app.login().await;
     app.room.accounts.step_up_with_code(login.id, &app.code(0), &client()).await.unwrap();
     required(true).await.unwrap();
-    assert!(app.room.accounts.two_factor(login.account).await.unwrap().required);
     let refused = app.room.accounts.disable_totp(&login, PASSWORD, &client()).await;
     assert!(matches!(refused, Err(AccountError::Factor(FactorError::Last))));
     let wrong = app.room.accounts.disable_totp(&login, "a wrong one", &client()).await;
@@ -260,8 +259,8 @@ async fn l5_the_last_factor_stays_while_one_is_required() {
     required(false).await.unwrap();
     app.room.accounts.disable_totp(&login, PASSWORD, &client()).await.unwrap();
     assert!(!app.room.accounts.has_factor(login.account).await.unwrap());
-    let left = app.room.accounts.two_factor(login.account).await.unwrap();
-    assert_eq!(left, TwoFactor::default(), "the recovery codes went with it");
+    let left = app.room.accounts.person(login.account).await.unwrap().factors;
+    assert_eq!(left.recovery_codes_left, 0, "the recovery codes went with it");
     app.room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
     assert!(app.told().await.contains("turned off as your second factor"));
 }

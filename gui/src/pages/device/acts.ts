@@ -46,7 +46,7 @@ export async function restart(devices: readonly Device[], progress?: Progress): 
       await ask(api.POST('/nms/api/v2.1/devices/{id}/restart', { params: { path: { id: first.identification.id } } }));
       return words.restarting(1, nameOf(devices));
     }
-    const call = (ids: string[]) => ask(api.POST('/nms/api/v2.1/devices/bulkrestart', { body: { ids } }));
+    const call = (ids: string[]) => withStepUp(() => ask(api.POST('/nms/api/v2.1/devices/bulkrestart', { body: { ids } })));
     return said(await inPieces(idsOf(devices), call, progress), words.restarting(n, ''));
   });
 }
@@ -56,7 +56,7 @@ export async function refresh(devices: readonly Device[], progress?: Progress): 
   const title = words.refreshTitle(n, nameOf(devices));
   if (!(await confirm({ title, body: words.refreshBody, verb: words.refreshVerb }))) return false;
   return tried(words.notRefreshed, async () => {
-    const call = (ids: string[]) => ask(api.POST('/nms/api/v2.1/devices/refresh', { body: { ids } }));
+    const call = (ids: string[]) => withStepUp(() => ask(api.POST('/nms/api/v2.1/devices/refresh', { body: { ids } })));
     return said(await inPieces(idsOf(devices), call, progress), words.refreshed(n));
   });
 }

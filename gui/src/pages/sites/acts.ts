@@ -1,4 +1,4 @@
-import { api, ask, session } from '../../api';
+import { api, ask, session, withStepUp } from '../../api';
 import { confirm } from '../../components/asking.svelte';
 import { live } from '../../live/live.svelte';
 import type { Site } from '../../live/shapes';
@@ -16,7 +16,7 @@ export async function removeSite(site: Site): Promise<boolean> {
   const question = { title: words.removeTitle(name), body: words.removeBody, verb: words.removeVerb, danger: true };
   if (!(await confirm(question))) return false;
   return tried(words.notRemoved, async () => {
-    await ask(api.DELETE('/nms/api/v2.1/sites/{id}', { params: { path: { id: site.id } } }));
+    await withStepUp(() => ask(api.DELETE('/nms/api/v2.1/sites/{id}', { params: { path: { id: site.id } } })));
     live.forgetSite(site.id);
     return words.removed(name);
   });
