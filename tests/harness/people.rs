@@ -30,8 +30,8 @@ impl Appliance {
                 routes.push(Route {
                     method: method.expect("a method"),
                     path: path.clone(),
-                    access: call["x-access"].as_str().expect("who may").to_owned(),
-                    step_up: call["x-step-up"].as_bool().expect("whether a proof is due"),
+                    access: call["x-rule"]["access"].as_str().expect("who may").to_owned(),
+                    step_up: call["x-rule"]["stepUp"].as_bool().expect("whether a proof is due"),
                 });
             }
         }

@@ -22,6 +22,8 @@ use super::{
 /// The schemes' names in the document.
 const TOKEN: &str = "token";
 const APP_KEY: &str = "appKey";
+/// Under this name each call says what the table of routes asks of its caller.
+const RULE: &str = "x-rule";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -164,12 +166,11 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 /// Says who may, and how the others are refused.
 fn apply(operation: &mut Operation, route: &Listed) {
     operation.operation_id = Some(operation_id(route));
-    let asked = [
-        ("x-access", json!(format!("{:?}", route.access))),
-        ("x-step-up", json!(route.step_up == StepUp::Yes)),
-    ];
-    let asked = asked.map(|(name, value)| (name.to_owned(), value));
-    operation.extensions.get_or_insert_default().extend(asked);
+    let rule = json!({
+        "access": format!("{:?}", route.access),
+        "stepUp": route.step_up == StepUp::Yes,
+    });
+    operation.extensions.get_or_insert_default().extend([(RULE.to_owned(), rule)]);
     let first = ("401", "Log in first");
     let refusals: &[(&str, &str)] = match (route.access, route.step_up) {
         (Access::Public, _) => &[],
