@@ -126,6 +126,7 @@ fn write_people(writer: &Writer<'_>) -> Result<(), StoreError> {
         latest: AT + 2,
         idle: 1,
         stepped_up: Some(AT),
+        factor: None,
         address: "198.51.100.7".to_owned(),
         client: "browser".to_owned(),
         era: 0,

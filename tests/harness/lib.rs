@@ -4,6 +4,7 @@
 
 mod agent;
 mod appliance;
+mod authenticator;
 mod authority;
 mod client;
 mod frames;
@@ -21,6 +22,7 @@ mod tool;
 
 pub use agent::{Agent, AgentOptions, user_name};
 pub use appliance::{Appliance, ApplianceOptions, Listen, Owner, PASSWORD, id_of, setup_request};
+pub use authenticator::Authenticator;
 pub use authority::{Authority, Issued};
 pub use client::{Answer, Client, accept_any_certificate, accept_any_certificate_with};
 pub use frames::{Frame, frame_from_device, from_device, from_server};

@@ -17,6 +17,8 @@ mod l3_brute_force;
 mod l3_console;
 mod l4_people;
 mod l4_wall;
+mod l5_passkeys;
+mod l5_second_factors;
 mod lifecycle;
 mod p1_bad_input;
 mod p1_http2_abuse;

@@ -120,11 +120,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["edge", "outbound"]),
     ("tokio_tungstenite", &["devices", "edge"]),
     ("toml", &["config"]),
+    ("totp_rs", &["accounts"]),
     ("tower", &["web", "edge"]),
     ("tower_http", &["web"]),
     ("tracing_subscriber", &["main", "run"]),
     ("unicode_normalization", &["accounts"]),
     ("utoipa", &["web"]),
+    ("webauthn_rs", &["accounts"]),
     ("webpki_roots", &["edge", "outbound"]),
     ("x509_parser", &["edge"]),
 ];

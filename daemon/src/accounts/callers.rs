@@ -125,8 +125,9 @@ impl Accounts {
         self.end(vec![id]).await
     }
 
-    /// Ends all logins of an account.
+    /// Ends all logins of an account, and those that wait for its second factor.
     pub async fn logout_all(&self, account: Uuid) -> Result<(), AccountError> {
+        self.inner.waiting.retain(|waiting| waiting.account != account);
         self.end(self.inner.logins.of_account(account)).await
     }
 

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use super::account::{FORBIDDEN, NAME_CHARS};
+use super::factors::FactorError;
 use super::passwords::PasswordError;
+use super::second_step::FactorDue;
 use super::throttle::TooMany;
 use super::tokens::PER_ACCOUNT;
 use crate::seal::SealError;
@@ -23,6 +25,12 @@ pub enum AccountError {
          has; type them again"
     )]
     CredentialForm,
+    /// The password was right, and a second factor is due.
+    #[error("a second factor is due")]
+    FactorDue(Box<FactorDue>),
+    /// About second factors.
+    #[error(transparent)]
+    Factor(#[from] FactorError),
     /// Guessed too often.
     #[error("too many attempts; try again in {} s", .0.retry_after.as_secs() + 1)]
     TooMany(TooMany),

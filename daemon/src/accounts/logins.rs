@@ -236,13 +236,27 @@ impl Logins {
         Some((live.login(id), live.record.era))
     }
 
-    /// Notes a step-up; the login and its record.
-    pub(super) fn step_up(&self, id: LoginId, now: Timestamp) -> Option<(Login, LoginRecord)> {
+    /// Notes a step-up, with a second factor or without; the login and its record.
+    pub(super) fn step_up(
+        &self,
+        id: LoginId,
+        factor: bool,
+        now: Timestamp,
+    ) -> Option<(Login, LoginRecord)> {
         let now = now.as_millisecond();
         let mut live = self.lock();
         let live = live.get_mut(&id).filter(|live| !live.ended(now))?;
         live.record.stepped_up = Some(now);
+        if factor {
+            live.record.factor = Some(now);
+        }
         Some((live.login(id), live.record.clone()))
+    }
+
+    /// Whether a login has proven a second factor as lately as a step-up counts.
+    pub(super) fn factor_is_fresh(&self, id: &LoginId, now: Timestamp) -> bool {
+        let proven = self.get(id, now).and_then(|record| record.factor);
+        proven.is_some_and(|at| now.as_millisecond() < at + STEPPED_UP)
     }
 
     /// Uses that are due to be written: of a minute or more, or all.
@@ -304,6 +318,7 @@ pub(super) fn begin(account: Uuid, idle: Option<i64>, now: Timestamp) -> LoginRe
         latest: now + LATEST,
         idle,
         stepped_up: None,
+        factor: None,
         address: String::new(),
         client: String::new(),
         era: 0,

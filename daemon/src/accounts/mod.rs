@@ -22,15 +22,20 @@ mod leaving;
 mod logins;
 mod notices;
 mod own;
+mod passkeys;
 mod passwords;
+mod pending;
 mod people;
 mod person;
 mod proving;
+mod recovery;
 mod roles;
+mod second_step;
 mod setup_code;
 mod standing;
 mod throttle;
 mod tokens;
+mod totp;
 
 #[cfg(test)]
 mod tests;
@@ -50,10 +55,13 @@ use self::account::{check_names, first_record, fold, role};
 use self::leaked::Leaked;
 use self::leaving::Shown;
 use self::logins::{Logins, begin, new_token};
+use self::passkeys::Asked;
 use self::passwords::Passwords;
+use self::pending::Pending;
 use self::proving::Refusals;
+use self::second_step::{Entering, Waiting};
 use self::setup_code::{CodeError, SetupCode};
-use self::standing::{RULES, Rules, Standings};
+use self::standing::{RULES, Rules, Standings, has_factor};
 use self::throttle::Throttle;
 use self::tokens::Tokens;
 use crate::audit::{self, Deed};
@@ -69,17 +77,22 @@ pub use self::at_console::KnownAccount;
 pub use self::audited::{AuditEntry, AuditPage};
 pub use self::callers::TokenEntry;
 pub use self::error::AccountError;
+pub use self::factors::FactorError;
 pub use self::leaving::{Offboarded, SecretSeen};
 pub use self::logins::{Kind, Login, LoginId, LoginToken};
 pub use self::notices::Notice;
+pub use self::passkeys::{Answer, NewPasskey, PasskeyInfo, Question, RelyingParty};
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, MIN_CHARS_OF_TWO, PasswordError};
 pub use self::people::{Actor, NewPerson, PersonChange};
 pub use self::person::{Factors, Person};
+pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
+pub use self::second_step::FactorDue;
 pub use self::setup_code::new_code;
 pub use self::standing::Due;
 pub use self::throttle::TooMany;
 pub use self::tokens::NewToken;
+pub use self::totp::{NewTotp, TotpConfirmation};
 
 /// Ended logins that a slow listener may be behind.
 const ENDED: usize = 1024;
@@ -105,6 +118,7 @@ pub struct Accounts {
 
 struct Inner {
     store: Store,
+    seal: Seal,
     clock: Clock,
     data_dir: PathBuf,
     passwords: Passwords,
@@ -117,6 +131,10 @@ struct Inner {
     refusals: Refusals,
     /// Some account, looked up in place of those that are not there: both take the same time.
     stand_in: OnceLock<Uuid>,
+    /// Logins that wait for their second factor.
+    waiting: Pending<Waiting>,
+    /// Questions to passkeys.
+    asked: Pending<Asked>,
     configured: AtomicBool,
     setup_code: RwLock<Option<Arc<SetupCode>>>,
     /// One set-up at a time: the others need no hash to be told that they are late.
@@ -188,6 +206,7 @@ impl Accounts {
         let accounts = Self {
             inner: Arc::new(Inner {
                 store,
+                seal: seal.clone(),
                 clock,
                 data_dir: data_dir.to_owned(),
                 passwords,
@@ -199,6 +218,8 @@ impl Accounts {
                 throttle,
                 refusals: Refusals::default(),
                 stand_in,
+                waiting: Pending::default(),
+                asked: Pending::default(),
                 configured: AtomicBool::new(configured),
                 setup_code: RwLock::new(setup_code),
                 setting_up: tokio::sync::Mutex::default(),
@@ -328,7 +349,8 @@ impl Accounts {
     }
 
     /// Begins a login. `idle` is the wanted idle time in milliseconds. A wrong name and a wrong
-    /// password look alike and take the same time.
+    /// password look alike and take the same time. Where the account has a second factor, the
+    /// right password is answered with [`AccountError::FactorDue`].
     pub async fn login(
         &self,
         name: &str,
@@ -336,18 +358,42 @@ impl Accounts {
         idle: Option<i64>,
         client: &ClientInfo,
     ) -> Result<(Account, LoginToken), AccountError> {
+        let (account, era) = self.credentials(name, password, client).await?;
+        let factors = self.factors(account).await?;
+        if has_factor(&factors) {
+            return Err(self.ask_for_factor((account, era), idle, &factors, client));
+        }
+        // Not where a factor was set up this moment.
+        let alone = move |writer: &Writer<'_>| {
+            let factors = writer.get(FACTORS, &account)?.unwrap_or_default();
+            Ok(!has_factor(&factors))
+        };
+        let entering = Entering { account, era: Some(era), idle, factor: false };
+        self.enter(entering, client, alone).await?.ok_or(AccountError::Wrong)
+    }
+
+    /// Whether name and password belong to an account that may log in; otherwise a refusal.
+    pub async fn check_credentials(
+        &self,
+        name: &str,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<(), AccountError> {
+        self.credentials(name, password, client).await.map(|_| ())
+    }
+
+    /// The account of this name and password, if it may log in, and its count as of then.
+    async fn credentials(
+        &self,
+        name: &str,
+        password: &str,
+        client: &ClientInfo,
+    ) -> Result<(Uuid, u32), AccountError> {
         let found = self.by_name(name).await?;
         let known = found.as_ref().map(|(id, record)| (*id, record));
         let right = self.prove(&fold(name), known, password, client).await?;
-        let Some((account, record)) = found.filter(|(_, record)| right && record.enabled) else {
-            return Err(AccountError::Wrong);
-        };
-        let begun = self.begin(account, &record, idle, client)?;
-        let (id, written, surplus) = (begun.id, begun.record.clone(), begun.surplus.clone());
-        self.inner.store.write(move |writer| Begun::put(writer, id, &written, &surplus)).await?;
-        self.forget(&begun.surplus);
-        self.inner.logins.put(begun.id, begun.record, role(&record));
-        Ok((Account::from_record(account, record), begun.token))
+        let found = found.filter(|(_, record)| right && record.enabled);
+        found.map(|(account, record)| (account, record.era)).ok_or(AccountError::Wrong)
     }
 
     fn stand_in(&self) -> Uuid {
@@ -393,22 +439,8 @@ impl Accounts {
     ) -> Result<Login, AccountError> {
         let now = self.inner.clock.now();
         let account = self.inner.logins.get(&id, now).ok_or(AccountError::NoLogin)?.account;
-        let owner = self.record(account).await?;
-        let name = fold(&owner.username);
-        if !self.prove(&name, Some((account, &owner)), password, client).await? {
-            return Err(AccountError::Wrong);
-        }
-        let (at, from) = (self.inner.clock.now(), client.address);
-        let (stepped, written) = self.inner.logins.step_up(id, at).ok_or(AccountError::NoLogin)?;
-        self.inner
-            .store
-            .write(move |writer| {
-                writer.put(LOGINS, id.as_bytes(), &written)?;
-                let who = account.to_string();
-                Deed::new(&who, "step-up", &written.client).sent_from(from).write(writer, at)
-            })
-            .await?;
-        Ok(stepped)
+        self.prove_again(account, password, client).await?;
+        self.stepped_up(id, false, client).await
     }
 
     /// An account.

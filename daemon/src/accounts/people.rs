@@ -397,6 +397,7 @@ impl Accounts {
         let ended = end_all(writer, id, record)?;
         writer.put(ACCOUNTS, &id, record)?;
         self.inner.standings.know(id, record);
+        self.inner.waiting.retain(|waiting| waiting.account != id);
         self.forget(&ended);
         self.forget(&self.inner.logins.of_account(id));
         for (token, _) in self.inner.tokens.all(Some(id)) {

@@ -1,6 +1,7 @@
 //! Accounts on a store in memory.
 
 mod people;
+mod second_factors;
 mod tokens;
 
 use std::time::Duration;

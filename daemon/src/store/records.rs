@@ -386,6 +386,9 @@ pub struct LoginRecord {
     /// Last step-up.
     #[serde(default)]
     pub stepped_up: Option<i64>,
+    /// When a second factor was last proven.
+    #[serde(default)]
+    pub factor: Option<i64>,
     /// Address of the client, as of the last use.
     #[serde(default)]
     pub address: String,

@@ -139,6 +139,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 impl Id {
+    /// The id, if it is one.
+    pub(super) fn any(self) -> Option<Uuid> {
+        self.0
+    }
+
     /// As a device's id.
     pub(super) fn device(self) -> Result<Uuid, ApiError> {
         self.0.ok_or_else(no_such_device)

@@ -15,8 +15,9 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    audit, certificates, device_actions, devices, health, live, logs, nms, outgoing, ports,
-    security, setup, shell, sites, statistics, tickets, token, user, users,
+    audit, certificates, device_actions, devices, factors, health, live, login, logs, nms,
+    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user,
+    users,
 };
 
 /// The schemes' names in the document.
@@ -35,12 +36,26 @@ const RULE: &str = "x-rule";
     paths(
         setup::state,
         setup::set_up,
-        user::login,
-        user::logout,
+        login::login,
+        login::login_with_code,
+        login::logout,
         user::read,
         user::change,
         user::check_session,
-        user::step_up,
+        login::step_up,
+        login::check_credentials,
+        factors::new_totp,
+        factors::confirm_totp,
+        factors::disable_totp,
+        factors::new_recovery_codes,
+        passkeys::ask_for_login,
+        passkeys::login,
+        passkeys::ask_to_step_up,
+        passkeys::list,
+        passkeys::ask_new,
+        passkeys::enrol,
+        passkeys::rename,
+        passkeys::remove,
         user::dismiss_notices,
         users::list,
         users::create,
@@ -286,7 +301,8 @@ mod tests {
             assert_eq!(public, route.access == Access::Public, "{} {}", method, route.path);
             assert_eq!(
                 operation["responses"].get("401").is_some(),
-                !public || route.path.ends_with("login")
+                !public
+                    || (route.path.contains("/user/login") && !route.path.ends_with("/options"))
             );
         }
     }

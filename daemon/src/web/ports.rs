@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody};
-use super::setup;
 use super::views::{Time, sentence};
+use super::{Rooms, setup};
+use crate::accounts::Accounts;
 use crate::devices::events::{Event, Level};
 use crate::devices::{Announcement, Devices, Progress};
 use crate::edge::ports::{Picture, PortSettings, PortsError, Standing, Wanted};
@@ -50,6 +51,9 @@ pub(super) struct PortsBody {
     /// Addresses or networks of the proxies whose `X-Forwarded-For` is believed.
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    /// Accounts whose only second factor is a passkey for the present name may lose it.
+    #[serde(default, skip_serializing)]
+    confirm_passkeys_lost: bool,
 }
 
 /// What the boot file says.
@@ -172,17 +176,25 @@ pub(super) async fn read(
     put, path = "/nms/api/v2.1/nms/ports", tag = "front door", request_body = PortsBody,
     responses(
         (status = 200, description = "Open, and perhaps to be confirmed", body = ChangedPorts),
-        (status = 409, description = "ChangePending", body = ErrorBody),
+        (status = 409, description = "ChangePending; PasskeysDepend: it names the accounts whose \
+            only second factor is a passkey for the present name", body = ErrorBody),
     )
 )]
 pub(super) async fn change(
-    State(ports): State<Ports>,
-    State(devices): State<Devices>,
+    State(rooms): State<Rooms>,
     Caller(login): Caller,
     came_to: CameTo,
     JsonBody(body): JsonBody<PortsBody>,
 ) -> Result<Json<ChangedPorts>, ApiError> {
-    let code = ports.change(body.wanted()?).await?;
+    let Rooms { ports, devices, accounts, .. } = rooms;
+    let confirmed = body.confirm_passkeys_lost;
+    let wanted = body.wanted()?;
+    if let Some(name) = &wanted.public_host
+        && !confirmed
+    {
+        passkeys_stay(&accounts, devices.keys().host(), name).await?;
+    }
+    let code = ports.change(wanted).await?;
     let what = if code.is_some() { "is changing" } else { "changed" };
     let picture = ports.picture();
     let wanted = picture.waiting.as_ref().map_or(&picture.applied, |waiting| &waiting.wanted);
@@ -194,6 +206,26 @@ pub(super) async fn change(
         ports: view(&ports, &devices, &came_to),
         confirm_code: code.map(|code| code.expose().clone()),
     }))
+}
+
+/// Refuses a change of the appliance's name that would leave accounts without their second factor.
+async fn passkeys_stay(
+    accounts: &Accounts,
+    present: Option<String>,
+    name: &str,
+) -> Result<(), ApiError> {
+    let Some(present) = present.filter(|present| present != name) else { return Ok(()) };
+    let depending = accounts.depend_on_name(&present, name).await?;
+    if depending.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "These accounts have passkeys for {present} and no codes from an app; under another name \
+         their passkeys are worth nothing: {}. Let them set up an app first, or send \
+         confirmPasskeysLost: true.",
+        depending.join(", ")
+    );
+    Err(ApiError::conflict("PasskeysDepend", message))
 }
 
 /// Makes a change hold. Whoever has its code may, by one of the new addresses: that somebody came
@@ -301,6 +333,7 @@ impl PortsBody {
             inform_host: settings.inform_host.clone(),
             inform_port: settings.inform_port,
             trusted_proxies: settings.trusted_proxies.iter().map(ToString::to_string).collect(),
+            confirm_passkeys_lost: false,
         }
     }
 }

@@ -16,8 +16,9 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, audit, certificates, device_actions, devices, health, live, logs, nms, openapi, outgoing,
-    ports, security, setup, shell, sites, statistics, tickets, token, user, users,
+    Web, audit, certificates, device_actions, devices, factors, health, live, login, logs, nms,
+    openapi, outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token,
+    user, users,
 };
 
 /// The table.
@@ -29,13 +30,13 @@ fn table() -> Vec<Route> {
         // Set-up and logins.
         get("/nms/api/v2.1/nms/setup", Public, No, setup::state),
         post("/nms/api/v2.1/nms/setup", Public, No, setup::set_up),
-        post("/nms/api/v2.1/user/login", Public, No, user::login),
-        post("/nms/api/v2.1/user/logout", Own, No, user::logout),
+        post("/nms/api/v2.1/user/login", Public, No, login::login),
+        post("/nms/api/v2.1/user/logout", Own, No, login::logout),
         get("/nms/api/v2.1/user", Known, No, user::read),
         put("/nms/api/v2.1/user", Own, No, user::change),
         post("/nms/api/v2.1/user/notices/dismiss", Own, No, user::dismiss_notices),
         post("/nms/api/v2.1/user/check-session", Known, No, user::check_session),
-        post("/nms/api/v2.1/user/step-up", Own, No, user::step_up),
+        post("/nms/api/v2.1/user/step-up", Own, No, login::step_up),
         // The appliance.
         get("/nms/api/v2.1/nms/connection", Admin, No, nms::connection),
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
@@ -77,6 +78,29 @@ fn table() -> Vec<Route> {
         get("/.well-known/security.txt", Public, No, security::text),
         get("/healthz", Public, No, health::healthz),
         get("/metrics", ReadOnly, No, health::metrics),
+    ]
+}
+
+/// The table's part about second factors. What changes them asks for one of them besides.
+#[rustfmt::skip]
+fn second_factors() -> Vec<Route> {
+    use Access::{Own, Public};
+    use StepUp::{No, Yes};
+    vec![
+        post("/nms/api/v2.1/user/login/totpauth", Public, No, login::login_with_code),
+        post("/nms/api/v2.1/user/login/passkey/options", Public, No, passkeys::ask_for_login),
+        post("/nms/api/v2.1/user/login/passkey", Public, No, passkeys::login),
+        post("/nms/api/v2.1/user/step-up/passkey/options", Own, No, passkeys::ask_to_step_up),
+        post("/nms/api/v2.1/user/check-credentials", Own, No, login::check_credentials),
+        get("/nms/api/v2.1/user/totpauth", Own, No, factors::new_totp),
+        put("/nms/api/v2.1/user/totpauth", Own, No, factors::confirm_totp),
+        put("/nms/api/v2.1/user/disabledtotpauth", Own, Yes, factors::disable_totp),
+        post("/nms/api/v2.1/user/recovery-codes", Own, Yes, factors::new_recovery_codes),
+        get("/nms/api/v2.1/user/passkeys", Own, No, passkeys::list),
+        post("/nms/api/v2.1/user/passkeys/options", Own, Yes, passkeys::ask_new),
+        post("/nms/api/v2.1/user/passkeys", Own, Yes, passkeys::enrol),
+        put("/nms/api/v2.1/user/passkeys/{id}", Own, Yes, passkeys::rename),
+        delete("/nms/api/v2.1/user/passkeys/{id}", Own, Yes, passkeys::remove),
     ]
 }
 
@@ -154,7 +178,7 @@ pub struct Listed {
 }
 
 fn lines() -> impl Iterator<Item = Route> {
-    table().into_iter().chain(people()).chain(front_door())
+    table().into_iter().chain(second_factors()).chain(people()).chain(front_door())
 }
 
 /// All routes, in the order of the table.

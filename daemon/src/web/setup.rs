@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{JsonBody, Source};
+use super::login::token_header;
 use super::nms::secret_name;
-use super::user::token_header;
 use crate::accounts::{Account, Accounts, Actor, NewAccount};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};

@@ -1,4 +1,4 @@
-//! Logging in and out, and the account behind a login.
+//! The account behind a login.
 
 use std::time::Duration;
 
@@ -14,40 +14,14 @@ use zeroize::Zeroizing;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, JsonBody, Source};
+use super::login::token_header;
 use super::setup::already_configured;
 use super::user_view::UserView;
 use super::views::{ActionResult, sentence};
-use crate::accounts::{AccountChange, AccountError, Accounts, Actor, LoginToken, PasswordError};
-use crate::devices::Devices;
-use crate::devices::events::{Event, Level};
-
-/// The header that carries a new token.
-pub(super) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
+use crate::accounts::{AccountChange, AccountError, Accounts, Actor, PasswordError};
 
 /// When to come back while all password hashers are busy.
 const BUSY: Duration = Duration::from_secs(2);
-
-/// Who wants in.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LoginRequest {
-    /// The user name or the e-mail address.
-    username: String,
-    #[schema(format = Password)]
-    password: String,
-    /// Milliseconds without activity after which the login ends, 30 minutes to 30 days. A number,
-    /// or a number as text; 0 stands for the account's own setting.
-    #[serde(default)]
-    #[schema(value_type = Option<i64>)]
-    session_timeout: Option<Value>,
-}
-
-/// The account's password once more.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct StepUpRequest {
-    #[schema(format = Password)]
-    password: String,
-}
 
 /// What is to change about the own account. What is left out stays.
 #[derive(Default, Deserialize, ToSchema)]
@@ -79,52 +53,6 @@ pub(super) struct NoticeIds {
     ids: Vec<Uuid>,
 }
 
-/// The header that hands a new token to its owner.
-pub(super) fn token_header(token: &LoginToken) -> Result<[(HeaderName, HeaderValue); 1], ApiError> {
-    let mut value = HeaderValue::from_str(token.expose()).map_err(ApiError::internal)?;
-    value.set_sensitive(true);
-    Ok([(TOKEN_HEADER, value)])
-}
-
-type Answered = ([(HeaderName, HeaderValue); 1], Json<UserView>);
-
-/// Logs in. The token stands in the answer's header `x-auth-token`.
-#[utoipa::path(
-    post, path = "/nms/api/v2.1/user/login", tag = "user", request_body = LoginRequest,
-    responses(
-        (status = 200, description = "The account", body = UserView,
-            headers(("x-auth-token" = String, description = "The token"))),
-        (status = 401, description = "User name or password is wrong", body = ErrorBody),
-        (status = 429, description = "Too many attempts; see Retry-After", body = ErrorBody),
-    )
-)]
-pub(super) async fn login(
-    State(accounts): State<Accounts>,
-    State(devices): State<Devices>,
-    Source(client): Source,
-    JsonBody(wanted): JsonBody<LoginRequest>,
-) -> Result<Answered, ApiError> {
-    let idle = wanted.session_timeout.as_ref().map_or(Ok(None), idle_time)?;
-    let password = Zeroizing::new(wanted.password);
-    let begun = accounts.login(&wanted.username, &password, idle, &client).await;
-    let (account, token) = match begun {
-        Ok(begun) => begun,
-        Err(AccountError::Wrong) => {
-            // Not the name: whoever slips types a password there.
-            let message =
-                format!("A login from {} failed: wrong name or password.", client.address);
-            devices.events().record(Event::noisy(Level::Warning, "login", message));
-            return Err(ApiError::unauthorized(
-                "The user name or the password is wrong. Check both and the caps lock key.",
-            ));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let message = format!("{} logged in from {}.", account.username, client.address);
-    devices.events().record(Event::quiet(Level::Info, "login", message).by(account.id));
-    Ok((token_header(&token)?, Json(UserView::read(&accounts, account.id).await?)))
-}
-
 /// A number, or a number as text: some clients send the one, some the other.
 pub(super) fn idle_time(value: &Value) -> Result<Option<i64>, ApiError> {
     let number = match value {
@@ -141,19 +69,6 @@ pub(super) fn idle_time(value: &Value) -> Result<Option<i64>, ApiError> {
         }
         _ => Err(ApiError::bad_request("The sessionTimeout must be a number of milliseconds.")),
     }
-}
-
-/// Logs out: the token is worth nothing from now on, and its sockets close.
-#[utoipa::path(
-    post, path = "/nms/api/v2.1/user/logout", tag = "user",
-    responses((status = 200, description = "Logged out", body = ActionResult))
-)]
-pub(super) async fn logout(
-    State(accounts): State<Accounts>,
-    Caller(login): Caller,
-) -> Result<Json<ActionResult>, ApiError> {
-    accounts.logout(login.id).await?;
-    Ok(ActionResult::done("You are logged out."))
 }
 
 /// The account that is logged in.
@@ -260,32 +175,15 @@ pub(super) async fn check_session() -> Json<ActionResult> {
     ActionResult::done("Your login is valid.")
 }
 
-/// Proves the password again, so that risky acts are allowed for five minutes.
-#[utoipa::path(
-    post, path = "/nms/api/v2.1/user/step-up", tag = "user", request_body = StepUpRequest,
-    responses(
-        (status = 200, description = "Proven", body = ActionResult),
-        (status = 400, description = "The password is wrong", body = ErrorBody),
-        (status = 429, description = "Too many attempts; see Retry-After", body = ErrorBody),
-    )
-)]
-pub(super) async fn step_up(
-    State(accounts): State<Accounts>,
-    Caller(login): Caller,
-    Source(client): Source,
-    JsonBody(wanted): JsonBody<StepUpRequest>,
-) -> Result<Json<ActionResult>, ApiError> {
-    let password = Zeroizing::new(wanted.password);
-    accounts.step_up(login.id, &password, &client).await?;
-    Ok(ActionResult::done("Your password was right. Risky actions are allowed for five minutes."))
-}
-
 impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Wrong => {
                 Self::bad_request("The password is wrong. Type it again.").named("PasswordWrong")
             }
+            // Only a login is answered so, and it has its own answer.
+            AccountError::FactorDue(_) => Self::unauthorized(sentence(&error)),
+            AccountError::Factor(error) => error.into(),
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
             AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),

@@ -76,6 +76,9 @@ struct UserExtra {
     last_login: Option<Time>,
     /// Live logins.
     logins: usize,
+    /// Ten codes, this one time: each takes the place of a second factor once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
 }
 
 /// Something that the account is told.
@@ -122,6 +125,12 @@ impl UserView {
     /// Shows an account to itself.
     pub(super) async fn read(accounts: &Accounts, id: Uuid) -> Result<Self, ApiError> {
         Ok(Self::new(accounts.person(id).await?))
+    }
+
+    /// The same with recovery codes that were made just now.
+    pub(super) fn with_recovery_codes(mut self, codes: Option<Vec<String>>) -> Self {
+        self.aerie.recovery_codes = codes;
+        self
     }
 
     /// Its user name.
@@ -191,6 +200,7 @@ impl UserExtra {
             password_min: person.password_min,
             last_login: person.last_login.map(Time),
             logins: person.logins,
+            recovery_codes: None,
         }
     }
 }

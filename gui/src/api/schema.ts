@@ -923,6 +923,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/check-credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a user name and a password belong together, without logging in. */
+        post: operations["postUserCheckCredentials"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/check-session": {
         parameters: {
             query?: never;
@@ -940,6 +957,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/disabledtotpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Turns the codes of the app off. A second factor has to be proven for it. */
+        put: operations["putUserDisabledtotpauth"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/login": {
         parameters: {
             query?: never;
@@ -949,8 +983,62 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Logs in. The token stands in the answer's header `x-auth-token`. */
+        /**
+         * Logs in. The token stands in the answer's header `x-auth-token`. Where the account has a second
+         *     factor, the answer is 201 and says how to go on.
+         */
         post: operations["postUserLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/login/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Logs in with the passkey that the browser answered with. */
+        post: operations["postUserLoginPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/login/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a login with a passkey: as its second step, or alone. */
+        post: operations["postUserLoginPasskeyOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/login/totpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The second step of a login, with a code from an app or a recovery code. Five wrong codes end it. */
+        post: operations["postUserLoginTotpauth"];
         delete?: never;
         options?: never;
         head?: never;
@@ -991,6 +1079,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/user/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The passkeys of the own account, and whether there can be any. */
+        get: operations["getUserPasskeys"];
+        put?: never;
+        /** Enrols the passkey that the browser made. With the first factor come ten recovery codes. */
+        post: operations["postUserPasskeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins to enrol a passkey. A second factor has to be proven for it, where there is one. */
+        post: operations["postUserPasskeysOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Gives a passkey another name. */
+        put: operations["putUserPasskeysId"];
+        post?: never;
+        /** Removes a passkey. A second factor has to be proven for it. */
+        delete: operations["deleteUserPasskeysId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes ten new recovery codes; the old ones are void. A second factor has to be proven for it. */
+        post: operations["postUserRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/user/step-up": {
         parameters: {
             query?: never;
@@ -1000,8 +1158,49 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Proves the password again, so that risky acts are allowed for five minutes. */
+        /**
+         * Proves again who sits there, so that risky acts are allowed for five minutes. What changes the
+         *     second factors asks for one of them.
+         */
         post: operations["postUserStepUp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/step-up/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a step-up with a passkey. */
+        post: operations["postUserStepUpPasskeyOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/user/totpauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A new key for an app. Nothing of it is kept until a code confirms it. */
+        get: operations["getUserTotpauth"];
+        /**
+         * Makes the codes of an app the second factor. With the first factor come ten recovery codes, in
+         *     `aerie.recoveryCodes`, this one time.
+         */
+        put: operations["putUserTotpauth"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1178,6 +1377,13 @@ export interface components {
             /** @description Done. */
             result: boolean;
         };
+        /** @description What the browser answered. */
+        AnswerBody: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
+        };
         /** @description What holds for the whole log. */
         AuditAggregation: {
             chain: components["schemas"]["AuditChain"];
@@ -1268,6 +1474,23 @@ export interface components {
             confirmCode?: string | null;
             ports: components["schemas"]["PortsView"];
         };
+        /** @description The second step of a login. */
+        CodeRequest: {
+            /**
+             * Format: password
+             * @description Taken for compatibility: the first step had it.
+             */
+            password?: string | null;
+            /**
+             * Format: int64
+             * @description As in the first step; without it, that one counts.
+             */
+            sessionTimeout?: number | null;
+            /** @description The `id` of the first step's answer. */
+            token: string;
+            /** @description Six digits from the app, or a recovery code. */
+            verificationCode: string;
+        };
         /** @description The code of a change. */
         ConfirmRequest: {
             code: string;
@@ -1300,6 +1523,13 @@ export interface components {
         CreateUserExtra: {
             /** @description It has to choose a password of its own at its first login: yes, unless it says no. */
             forceChangePassword?: boolean | null;
+        };
+        /** @description A user name and its password. */
+        Credentials: {
+            /** Format: password */
+            password: string;
+            /** @description The user name or the e-mail address. */
+            username: string;
         };
         /** @description The release, as the CRM's API tells it. */
         CrmVersion: {
@@ -1572,6 +1802,27 @@ export interface components {
              * @description The HTTP status again.
              */
             statusCode: number;
+        };
+        /** @description What the published API has no words for. */
+        FactorDueExtra: {
+            /** @description How to go on: `totp`, `passkey`, `recovery-code`. */
+            methods: string[];
+        };
+        /** @description The password was right, and a second factor is due. */
+        FactorDueView: {
+            aerie: components["schemas"]["FactorDueExtra"];
+            /**
+             * Format: int64
+             * @description Until when the second step may come, in milliseconds since 1970.
+             */
+            exp: number;
+            /** @description The `token` of the second step. */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Whose login it is.
+             */
+            userId: string;
         };
         /** @description The second factors of an account. */
         Factors: {
@@ -1893,6 +2144,15 @@ export interface components {
         NamesRequest: {
             names: string[];
         };
+        /** @description A new passkey. */
+        NewPasskeyBody: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
+            /** @description How it is called; 1 to 64 characters. */
+            name: string;
+        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -1945,6 +2205,13 @@ export interface components {
         NewTokenView: components["schemas"]["Token"] & {
             /** @description The token itself, shown this once. */
             token: string;
+        };
+        /** @description A key for an app. It counts once a code has confirmed it. */
+        NewTotpView: {
+            /** @description To be typed. */
+            base32: string;
+            /** @description For a QR code. */
+            otpauth_url: string;
         };
         /** @description The first account: an admin. */
         NewUser: {
@@ -2054,6 +2321,50 @@ export interface components {
              */
             total: number;
         };
+        /** @description A passkey. */
+        Passkey: {
+            createdAt: components["schemas"]["Time"];
+            /** @description The name of the appliance that it was made for. */
+            host: string;
+            /** Format: uuid */
+            id: string;
+            lastUsedAt: components["schemas"]["Time"] | null;
+            name: string;
+            /** @description Ten codes, this one time, where it is the first second factor. */
+            recoveryCodes?: string[] | null;
+            /** @description The appliance has that name still, and passkeys can be used. */
+            usableHere: boolean;
+        };
+        /** @description A login with a passkey. */
+        PasskeyLogin: {
+            /** @description The credential's `toJSON()`. */
+            credential: Record<string, never>;
+            /** @description The id of the options. */
+            id: string;
+            /**
+             * Format: int64
+             * @description As with the password.
+             */
+            sessionTimeout?: number | null;
+        };
+        /** @description Another name of a passkey. */
+        PasskeyName: {
+            /** @description 1 to 64 characters. */
+            name: string;
+        };
+        /** @description Which login a passkey is for. */
+        PasskeyWanted: {
+            /** @description The `id` of the first step's answer; without it, the passkey is the only factor. */
+            token?: string | null;
+        };
+        /** @description The passkeys of the own account. */
+        PasskeysView: {
+            /** @description Passkeys can be made and used here. */
+            available: boolean;
+            passkeys: components["schemas"]["Passkey"][];
+            /** @description Why not. */
+            reason?: string | null;
+        };
         /** @description A change that waits to be confirmed. */
         PendingPorts: {
             /** @description Where to confirm it. */
@@ -2134,6 +2445,18 @@ export interface components {
             uploadBurstSize: number | null;
             /** Format: int64 */
             uploadSpeed: number | null;
+        };
+        /** @description What to ask the browser for. */
+        QuestionView: {
+            /** @description To answer by, once and within five minutes. */
+            id: string;
+            /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`. */
+            options: Record<string, never>;
+        };
+        /** @description Recovery codes, shown this once. */
+        RecoveryCodesView: {
+            /** @description Each takes the place of a second factor once. */
+            codes: string[];
         };
         /** @description A secret that an account was shown. */
         SecretSeen: {
@@ -2341,10 +2664,16 @@ export interface components {
             /** @description The highest value of each step. */
             max: components["schemas"]["StatisticsPoint"][];
         };
-        /** @description The account's password once more. */
+        /** @description Who sits there, once more: one of these. */
         StepUpRequest: {
-            /** Format: password */
-            password: string;
+            passkey?: components["schemas"]["AnswerBody"] | null;
+            /**
+             * Format: password
+             * @description The account's password.
+             */
+            password?: string | null;
+            /** @description Six digits from the app, or a recovery code. */
+            verificationCode?: string | null;
         };
         /** @description Counters of the whole network. */
         Summary: {
@@ -2486,6 +2815,24 @@ export interface components {
             userId: string;
             username: string;
         };
+        /** @description Turns an app's codes off. */
+        TotpOffRequest: {
+            /** Format: password */
+            password: string;
+            /** @description False. */
+            totpAuthEnabled: boolean;
+        };
+        /** @description Confirms an app. */
+        TotpRequest: {
+            /** Format: password */
+            password: string;
+            /** @description True: turning off is another call. */
+            totpAuthEnabled: boolean;
+            /** @description The key, as GET gave it. */
+            totpAuthSecret: string;
+            /** @description The app's present code. */
+            verificationCode: string;
+        };
         /** @description An account. */
         User: {
             aerie: components["schemas"]["UserExtra"];
@@ -2571,6 +2918,8 @@ export interface components {
             notices: components["schemas"]["Notice"][];
             /** @description Characters that a new password needs. */
             passwordMin: number;
+            /** @description Ten codes, this one time: each takes the place of a second factor once. */
+            recoveryCodes?: string[] | null;
             /** @description The account's time zone. */
             timezone?: string | null;
             twoFactor: components["schemas"]["Factors"];
@@ -4645,7 +4994,7 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description ChangePending */
+            /** @description ChangePending; PasskeysDepend: it names the accounts whose only second factor is a passkey for the present name */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5765,6 +6114,66 @@ export interface operations {
             };
         };
     };
+    postUserCheckCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        responses: {
+            /** @description They do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description They do not */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserCheckSession: {
         parameters: {
             query?: never;
@@ -5785,6 +6194,66 @@ export interface operations {
             };
             /** @description Log in first */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserDisabledtotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpOffRequest"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description PasswordWrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOff, or LastFactor: one is required */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5818,6 +6287,15 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
+            /** @description A second factor is due */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorDueView"];
+                };
+            };
             /** @description The body is not as this call needs it */
             400: {
                 headers: {
@@ -5829,6 +6307,181 @@ export interface operations {
             };
             /** @description User name or password is wrong */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserLoginPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyLogin"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    /** @description The token */
+                    "x-auth-token"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeyRefused */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The options are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserLoginPasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyWanted"];
+            };
+        };
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The first step was too long ago, or is not known */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserLoginTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    /** @description The token */
+                    "x-auth-token"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CodeWrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The first step was too long ago, or is not known */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5936,6 +6589,327 @@ export interface operations {
             };
         };
     };
+    getUserPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeysView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskeyBody"];
+            };
+        };
+        responses: {
+            /** @description The passkey */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description PasskeyRefused */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The options are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserPasskeysOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserPasskeysId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyName"];
+            };
+        };
+        responses: {
+            /** @description The passkey */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is none with this id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteUserPasskeysId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is none with this id */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LastFactor: one is required */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The codes, this one time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description NoFactor: there is no second factor */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postUserStepUp: {
         parameters: {
             query?: never;
@@ -5958,7 +6932,7 @@ export interface operations {
                     "application/json": components["schemas"]["ActionResult"];
                 };
             };
-            /** @description The password is wrong */
+            /** @description PasswordWrong, CodeWrong, PasskeyRefused */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5978,6 +6952,178 @@ export interface operations {
             };
             /** @description LoginNeeded: a token has no own login */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many attempts; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postUserStepUpPasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to ask the browser for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionView"];
+                };
+            };
+            /** @description PasskeyRefused: the account has none */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasskeysUnavailable */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getUserTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTotpView"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description LoginNeeded: a token has no own login */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOn: there is an app already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putUserTotpauth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TotpRequest"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description PasswordWrong, CodeWrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired, where there are passkeys: with one of them */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TotpOn: there is an app already */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

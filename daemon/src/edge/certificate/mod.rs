@@ -135,6 +135,7 @@ impl State {
         Serving {
             mode,
             untrusted: !covers || !shown.main.is_vouched_for(now),
+            self_made: mode == Mode::SelfSigned || (self.own.is_none() && self.issued.is_none()),
             port_80_closed: mode == Mode::Own,
         }
     }
@@ -197,6 +198,11 @@ impl Certificates {
     /// that.
     pub fn is_untrusted(&self) -> bool {
         self.shared.serving.borrow().untrusted
+    }
+
+    /// Whether what is shown is of the appliance's own making, and not from a CA or the owner.
+    pub fn is_self_made(&self) -> bool {
+        self.shared.serving.borrow().self_made
     }
 
     /// What the rest of the house has to know, and every change of it.

@@ -22,6 +22,8 @@ pub struct Serving {
     /// No public authority vouches for what is shown, or not for the host of the set-up: device
     /// keys have to allow that.
     pub untrusted: bool,
+    /// What is shown is of the appliance's own making.
+    pub self_made: bool,
     /// The owner brings the certificate: plain HTTP is not to be listened on.
     pub port_80_closed: bool,
 }
