@@ -1,7 +1,8 @@
 // Logging in, out, and the account behind the login.
-import { api, ask, tokenOf } from './client';
+import { api, ask, askWhole, tokenOf } from './client';
 import { ApiError } from './error';
 import { later, laterWhole } from './later';
+import type { components } from './schema';
 import { assertion } from './passkeys';
 import { session, type User } from './session.svelte';
 import { words } from '../words/errors';
@@ -19,27 +20,25 @@ export interface SecondStep {
   methods: Method[];
 }
 
-interface Challenged {
-  id: string;
-  exp: number;
-  aerie: { methods: Method[] };
-}
+const METHODS: readonly string[] = ['totp', 'passkey', 'recovery-code'] satisfies Method[];
+/** An appliance that is newer than this page may know more. */
+const isMethod = (method: string): method is Method => METHODS.includes(method);
 
-const staying = (stay: boolean): object => (stay ? { sessionTimeout: THIRTY_DAYS } : {});
+const staying = (stay: boolean): { sessionTimeout?: number } => (stay ? { sessionTimeout: THIRTY_DAYS } : {});
 
 /** Begins a login. Answers what is still missing; null where nothing is. */
 export async function logIn(username: string, password: string, stay: boolean): Promise<SecondStep | null> {
   const body = { username, password, ...staying(stay) };
-  const { data, response } = await laterWhole<User | Challenged>('post', '/user/login', { body });
-  if (response.status === 201 && 'exp' in data) return { id: data.id, until: data.exp, methods: data.aerie.methods };
-  begun(data as User, response);
+  const { data, response } = await askWhole(api.POST('/nms/api/v2.1/user/login', { body }));
+  if ('exp' in data) return { id: data.id, until: data.exp, methods: data.aerie.methods.filter(isMethod) };
+  begun(data, response);
   return null;
 }
 
 /** Ends the second step with six digits or with a recovery code. */
 export async function logInWithCode(step: SecondStep, code: string, stay: boolean): Promise<void> {
   const body = { token: step.id, verificationCode: code, ...staying(stay) };
-  const { data, response } = await laterWhole<User>('post', '/user/login/totpauth', { body });
+  const { data, response } = await askWhole(api.POST('/nms/api/v2.1/user/login/totpauth', { body }));
   begun(data, response);
 }
 
@@ -70,21 +69,13 @@ export async function logOut(): Promise<void> {
 }
 
 export async function readAccount(): Promise<User> {
-  const user = await later<User>('get', '/user');
+  const user = await ask(api.GET('/nms/api/v2.1/user'));
   session.know(user);
   return user;
 }
 
-export interface AccountChange {
-  firstName?: string;
-  lastName?: string;
-  email?: string;
-  /** Milliseconds. */
-  sessionTimeout?: number;
-}
-
-export async function changeAccount(body: AccountChange): Promise<void> {
-  session.know(await later<User>('put', '/user', { body }));
+export async function changeAccount(body: components['schemas']['UserChange']): Promise<void> {
+  session.know(await ask(api.PUT('/nms/api/v2.1/user', { body })));
 }
 
 /** Every login ends with a new password; this page goes on with the fresh one that the answer brings. */
@@ -92,7 +83,7 @@ export async function changePassword(currentPassword: string, newPassword: strin
   session.renewing = true;
   try {
     const body = { currentPassword, newPassword };
-    const { data, response } = await laterWhole<User>('put', '/user', { body });
+    const { data, response } = await askWhole(api.PUT('/nms/api/v2.1/user', { body }));
     begun(data, response);
   } finally {
     session.renewing = false;
@@ -100,7 +91,7 @@ export async function changePassword(currentPassword: string, newPassword: strin
 }
 
 export async function dismissNotices(ids: string[]): Promise<void> {
-  await later('post', '/user/notices/dismiss', { body: { ids } });
+  await ask(api.POST('/nms/api/v2.1/user/notices/dismiss', { body: { ids } }));
   const { user } = session;
   if (user) session.know({ ...user, aerie: { ...user.aerie, notices: user.aerie.notices.filter(({ id }) => !ids.includes(id)) } });
 }

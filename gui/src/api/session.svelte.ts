@@ -3,37 +3,7 @@ import { setZone } from '../format';
 import { words } from '../words/errors';
 import type { components } from './schema';
 
-type Told = components['schemas']['User'];
-
-/** What the account has beside its password. */
-export interface TwoFactor {
-  totp: boolean;
-  passkeys: number;
-  recoveryCodesLeft: number;
-  /** Of everybody. */
-  required: boolean;
-}
-
-/** Something that happened to the account while nobody was logged in. */
-export interface Notice {
-  id: string;
-  at: string;
-  message: string;
-}
-
-export type User = Told & {
-  aerie: {
-    notices: Notice[];
-    twoFactor: TwoFactor;
-    /** What has to be done before anything else. */
-    due: 'password' | 'second-factor' | null;
-    /** Characters of a new password. */
-    passwordMin: number;
-    lastLogin?: string | null;
-    logins?: number;
-    recoveryCodes?: string[];
-  };
-};
+export type User = components['schemas']['User'];
 
 const PLACE = 'aerie.login';
 

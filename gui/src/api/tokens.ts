@@ -1,43 +1,23 @@
 // Where one is logged in, and the tokens of programs.
-import { later } from './later';
+import { api, ask } from './client';
+import type { components } from './schema';
 
-export type TokenKind = 'login' | 'token' | 'app-key';
+type Schemas = components['schemas'];
 
-export interface Token {
-  id: string;
-  name: string;
-  lastIp?: string | null;
-  createdAt: string;
-  lastUsed?: string | null;
-  /** Absent: never. */
-  expiresAt?: string | null;
-  scope: string[];
-  currentSession: boolean;
-  allIpsCount: number;
-  userId: string;
-  user: { userId: string; username: string };
-  meta?: string | null;
-  ips: { ip: string; firstSeen: string; lastSeen: string }[];
-  aerie: { kind: TokenKind; client?: string | null; stepUp: boolean; addresses: string[] };
-}
-
-export interface NewToken {
-  name: string;
-  meta?: string;
-  scope: string;
-  aerie: { kind: TokenKind; expiresAt?: string; stepUp?: boolean; addresses?: string[] };
-}
+export type Token = Schemas['Token'];
+export type TokenKind = Schemas['TokenKind'];
+export type NewToken = Schemas['NewTokenRequest'];
 
 /** Mine, or everybody's. */
-export const readTokens = (all: boolean): Promise<Token[]> => later('get', '/token', all ? { query: { all } } : {});
+export const readTokens = (all: boolean): Promise<Token[]> => ask(api.GET('/nms/api/v2.1/token', { params: { query: all ? { all } : {} } }));
 
 /** The token itself is in the answer, once. */
-export const makeToken = (body: NewToken): Promise<Token & { token: string }> => later('post', '/token', { body });
+export const makeToken = (body: NewToken): Promise<Schemas['NewTokenView']> => ask(api.POST('/nms/api/v2.1/token', { body }));
 
 export async function endToken(id: string): Promise<void> {
-  await later('delete', `/token/${id}`);
+  await ask(api.DELETE('/nms/api/v2.1/token/{id}', { params: { path: { id } } }));
 }
 
 export async function endOtherLogins(): Promise<void> {
-  await later('delete', '/token', { query: { others: true } });
+  await ask(api.DELETE('/nms/api/v2.1/token', { params: { query: { others: true } } }));
 }

@@ -1,51 +1,25 @@
 // The accounts, for admins.
-import { later } from './later';
+import { api, ask } from './client';
 import type { User } from './session.svelte';
+import type { components } from './schema';
 
-export type Role = 'superadmin' | 'admin' | 'guest';
+type Schemas = components['schemas'];
 
-export interface UserChange {
-  username?: string;
-  email?: string;
-  firstName?: string;
-  lastName?: string;
-  role?: string;
-  enabled?: boolean;
-  /** False turns every second factor of the account off. */
-  totpAuthEnabled?: false;
-  aerie?: { newPassword?: string; forceChangePassword?: boolean };
-}
-
-export interface NewUser {
-  username: string;
-  email: string;
-  password: string;
-  firstName: string;
-  lastName: string;
-  role: string;
-  aerie: { forceChangePassword: boolean };
-}
-
+export type NewUser = Schemas['CreateUser'];
+export type UserChange = Schemas['UserUpdate'];
 /** What became of somebody who left. */
-export interface Offboarded {
-  logins: number;
-  tokens: number;
-  appKeys: number;
-  deviceKeyRotated: boolean;
-  secretsSeen: { at: string; what: string; about: string }[];
-}
+export type Offboarded = Schemas['Offboarded'];
+export type AccountRules = Schemas['AccountRules'];
 
-export interface AccountsSettings {
-  twoFactorRequired: boolean;
-}
+const of = (id: string) => ({ params: { path: { id } } });
 
-export const readUsers = (): Promise<User[]> => later('get', '/users');
-export const makeUser = (body: NewUser): Promise<User> => later('post', '/users', { body });
-export const changeUser = (id: string, body: UserChange): Promise<User> => later('put', `/users/${id}`, { body });
+export const readUsers = (): Promise<User[]> => ask(api.GET('/nms/api/v2.1/users'));
+export const makeUser = (body: NewUser): Promise<User> => ask(api.POST('/nms/api/v2.1/users', { body }));
+export const changeUser = (id: string, body: UserChange): Promise<User> => ask(api.PUT('/nms/api/v2.1/users/{id}', { ...of(id), body }));
 export async function deleteUser(id: string): Promise<void> {
-  await later('delete', `/users/${id}`);
+  await ask(api.DELETE('/nms/api/v2.1/users/{id}', of(id)));
 }
-export const offboard = (id: string): Promise<Offboarded> => later('post', `/users/${id}/offboard`);
+export const offboard = (id: string): Promise<Offboarded> => ask(api.POST('/nms/api/v2.1/users/{id}/offboard', of(id)));
 
-export const readSettings = (): Promise<AccountsSettings> => later('get', '/nms/accounts');
-export const changeSettings = (body: AccountsSettings): Promise<AccountsSettings> => later('put', '/nms/accounts', { body });
+export const readRules = (): Promise<AccountRules> => ask(api.GET('/nms/api/v2.1/nms/accounts'));
+export const changeRules = (body: AccountRules): Promise<AccountRules> => ask(api.PUT('/nms/api/v2.1/nms/accounts', { body }));
