@@ -5,7 +5,8 @@ export interface AuditEntry {
   id: string;
   at: string;
   who: string;
-  whoName: string;
+  /** Absent: the account is gone. */
+  whoName?: string | null;
   what: string;
   about: string;
   address?: string | null;
@@ -14,6 +15,8 @@ export interface AuditEntry {
 export interface AuditPage {
   items: AuditEntry[];
   pagination: { total: number; count: number; page: number; pages: number };
+  /** Whether every entry is as it was written. */
+  aggregation: { chain: { whole: boolean; brokenAt?: string } };
 }
 
 export interface AuditWish {
