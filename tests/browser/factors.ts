@@ -14,7 +14,7 @@ async function scan(code: Locator): Promise<string> {
   try {
     const picture = join(folder, "qr.png");
     await code.screenshot({ path: picture });
-    return execFileSync("zbarimg", ["--raw", "--quiet", "-Sdisable", "-Sqrcode.enable", picture], { encoding: "utf8" }).trim();
+    return execFileSync("zbarimg", ["--raw", "--quiet", "--nodbus", "-Sdisable", "-Sqrcode.enable", picture], { encoding: "utf8" }).trim();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
