@@ -1,7 +1,6 @@
 // Logging in, out, and the account behind the login.
 import { api, ask, askWhole, tokenOf } from './client';
 import { ApiError } from './error';
-import { later, laterWhole } from './later';
 import type { components } from './schema';
 import { assertion } from './passkeys';
 import { session, type User } from './session.svelte';
@@ -44,12 +43,9 @@ export async function logInWithCode(step: SecondStep, code: string, stay: boolea
 
 /** With a passkey: as the second step, or alone. */
 export async function logInWithPasskey(step: SecondStep | null, stay: boolean): Promise<void> {
-  const asked = await later<{ id: string; options: PublicKeyCredentialRequestOptionsJSON }>('post', '/user/login/passkey/options', {
-    body: step ? { token: step.id } : {},
-  });
-  const credential = await assertion(asked.options);
-  const body = { id: asked.id, credential, ...staying(stay) };
-  const { data, response } = await laterWhole<User>('post', '/user/login/passkey', { body });
+  const asked = await ask(api.POST('/nms/api/v2.1/user/login/passkey/options', { body: step ? { token: step.id } : {} }));
+  const body = { id: asked.id, credential: await assertion(asked.options), ...staying(stay) };
+  const { data, response } = await askWhole(api.POST('/nms/api/v2.1/user/login/passkey', { body }));
   begun(data, response);
 }
 

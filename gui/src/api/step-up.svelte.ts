@@ -1,5 +1,6 @@
-import { later } from './later';
+import { api, ask } from './client';
 import { ApiError } from './error';
+import type { components } from './schema';
 import { assertion } from './passkeys';
 
 /** What is asked for: anything, or a second factor of an account that has one. */
@@ -42,13 +43,12 @@ class StepUp {
   }
 
   async proveByPasskey(): Promise<void> {
-    const asked = await later<{ id: string; options: PublicKeyCredentialRequestOptionsJSON }>('post', '/user/step-up/passkey/options');
-    const credential = await assertion(asked.options);
-    await this.#send({ passkey: { id: asked.id, credential } });
+    const { id, options } = await ask(api.POST('/nms/api/v2.1/user/step-up/passkey/options'));
+    await this.#send({ passkey: { id, credential: await assertion(options) } });
   }
 
-  async #send(body: object): Promise<void> {
-    await later('post', '/user/step-up', { body });
+  async #send(body: components['schemas']['StepUpRequest']): Promise<void> {
+    await ask(api.POST('/nms/api/v2.1/user/step-up', { body }));
     this.waiting?.resolve();
   }
 
