@@ -29,6 +29,7 @@ export const words = {
   remove: 'Delete',
   yourself: 'That is your own account. Another admin can do this.',
   yourPassword: 'Change your own under My account.',
+  yourFactor: 'Turn your own off under My account.',
   noFactor: 'It has none.',
 
   addTitle: 'Add an account',

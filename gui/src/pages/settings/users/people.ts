@@ -21,7 +21,7 @@ export function reasonsFor(user: User, own: string | undefined): Reasons {
   const self = user.id === own;
   return {
     reset: self ? words.yourPassword : null,
-    factorsOff: self ? words.yourself : hasFactor(user) ? null : words.noFactor,
+    factorsOff: self ? words.yourFactor : hasFactor(user) ? null : words.noFactor,
     away: self ? words.yourself : null,
   };
 }
