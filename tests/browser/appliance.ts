@@ -85,6 +85,18 @@ export class Appliance {
     return answer.body === "" ? undefined : JSON.parse(answer.body);
   }
 
+  /** A call of the API with any token. */
+  get(path: string, token: string): Promise<Answer> {
+    return ask(`${this.url}/nms/api/v2.1${path}`, "GET", undefined, token);
+  }
+
+  /** From now on the calls of `api` are those of who is logged in on this page. */
+  async follow(page: { evaluate: (read: () => string | null) => Promise<string | null> }): Promise<void> {
+    const token = await page.evaluate(() => localStorage.getItem("aerie.login"));
+    if (token === null) throw new Error("nobody is logged in on this page");
+    this.token = token;
+  }
+
   /** Makes the first account without the wizard. */
   async setUp(): Promise<void> {
     await this.api("POST", "/nms/setup", {

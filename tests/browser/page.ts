@@ -52,11 +52,22 @@ export async function visit(page: Page, appliance: Appliance, place: string): Pr
   await page.goto(`${appliance.url}/nms${place}`);
 }
 
-export async function logIn(page: Page, appliance: Appliance): Promise<void> {
+/** Types name and password; what comes next is the test's business. */
+export async function enter(page: Page, appliance: Appliance, who: { name: string; password: string }): Promise<void> {
   await visit(page, appliance, "/login");
-  await page.getByLabel("User name or e-mail").fill(account.name);
-  await page.getByLabel("Password", { exact: true }).fill(account.password);
-  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByLabel("User name or e-mail").fill(who.name);
+  await page.getByLabel("Password", { exact: true }).fill(who.password);
+  await page.getByRole("button", { name: "Log in", exact: true }).click();
+}
+
+export async function logIn(page: Page, appliance: Appliance, who = account): Promise<void> {
+  await enter(page, appliance, who);
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await expect(page).not.toHaveURL(/login/);
+}
+
+/** Nothing is wider than the screen. */
+export async function fits(page: Page): Promise<void> {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
 }

@@ -1,5 +1,5 @@
 // Every page with something on it: axe in both themes, a picture, and nothing wider than the screen.
-import { expect, inspect, logIn, test, visit } from "./page.ts";
+import { expect, fits, inspect, logIn, test, visit } from "./page.ts";
 
 test.use({ story: "every page" });
 let device = "";
@@ -19,12 +19,15 @@ const places = [
   ["sites", "/sites"],
   ["logs", "/logs"],
   ["settings", "/settings"],
+  ["settings-users", "/settings/users"],
+  ["settings-audit", "/settings/audit"],
+  ["settings-account", "/settings/account"],
   ["not-found", "/no-such-page"],
 ] as const;
 
 test("the login page", async ({ page, appliance }, info) => {
   await visit(page, appliance, "/login");
-  await expect(page.getByRole("button", { name: "Log in" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Log in", exact: true })).toBeVisible();
   await inspect(page, info, "login");
 });
 
@@ -35,7 +38,6 @@ for (const [name, place] of places) {
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
     await inspect(page, info, name);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
+    await fits(page);
   });
 }

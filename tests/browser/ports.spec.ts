@@ -1,11 +1,8 @@
 // Settings > Ports & certificates: how it stands, and changing the address that one stands on without being locked out.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import type { Appliance } from "./appliance.ts";
-import { expect, inspect, logIn, test, visit } from "./page.ts";
+import { pair } from "./certificate.ts";
+import { expect, fits, inspect, logIn, test, visit } from "./page.ts";
 import { freePort } from "./pebble.ts";
 
 test.use({ story: "the ports" });
@@ -20,11 +17,6 @@ async function open(page: Page, appliance: Appliance): Promise<void> {
   await visit(page, appliance, "/settings/ports");
   await expect(page.getByRole("heading", { name: "Addresses and ports" })).toBeVisible();
   await expect(page.getByRole("heading", { name: "Security contact and HSTS" })).toBeVisible();
-}
-
-async function fits(page: Page): Promise<void> {
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
 }
 
 /** Types another HTTPS address and saves; returns the dialog that asks to come by it. */
@@ -128,20 +120,6 @@ test("an address beside the present one is confirmed from here by itself", async
   await expect(now.getByText(`Port ${port}`)).toBeHidden();
   await expect(page.getByRole("dialog")).toBeHidden();
 });
-
-/** A certificate as an owner makes one with OpenSSL, and its key. */
-function pair(name: string): { chain: string; key: string } {
-  const folder = mkdtempSync(join(tmpdir(), "aerie-certificate-"));
-  try {
-    const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90"];
-    const names = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
-    const files = ["-keyout", join(folder, "key"), "-out", join(folder, "chain")];
-    execFileSync("openssl", ["req", "-x509", ...kind, ...names, ...files], { stdio: "ignore" });
-    return { chain: readFileSync(join(folder, "chain"), "utf8"), key: readFileSync(join(folder, "key"), "utf8") };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 test("p3 an own certificate is refused with the reason, and used when it fits", async ({ page, appliance }, info) => {
   await open(page, appliance);

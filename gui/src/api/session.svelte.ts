@@ -30,6 +30,8 @@ class Session {
   user = $state.raw<User | null>(null);
   /** The appliance ended the login, not the person: the login page says so. */
   endedByAppliance = $state(false);
+  /** The token is being exchanged for another one: that the old one ends is no news. */
+  renewing = false;
 
   constructor() {
     if (typeof window !== 'undefined') window.addEventListener('storage', this.#follow);
@@ -37,6 +39,11 @@ class Session {
 
   get admin(): boolean {
     return this.user?.aerie.admin ?? false;
+  }
+
+  /** What has to be done before the appliance lets this account do anything else. */
+  get due(): User['aerie']['due'] {
+    return this.user?.aerie.due ?? null;
   }
 
   /** Why this account cannot change things, for a button's `reason`; null for an admin. */
@@ -61,7 +68,7 @@ class Session {
 
   /** The token is worth nothing (any more). Everything that hangs on it reacts to its being gone. */
   end({ byAppliance = true }: { byAppliance?: boolean } = {}): void {
-    if (this.token === null) return;
+    if (this.token === null || this.renewing) return;
     this.token = null;
     this.user = null;
     this.endedByAppliance = byAppliance;

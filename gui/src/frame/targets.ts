@@ -4,9 +4,12 @@ import LogOut from '@lucide/svelte/icons/log-out';
 import MapPinPlus from '@lucide/svelte/icons/map-pin-plus';
 import Moon from '@lucide/svelte/icons/moon';
 import Plus from '@lucide/svelte/icons/plus';
+import ScrollText from '@lucide/svelte/icons/scroll-text';
 import ShieldCheck from '@lucide/svelte/icons/shield-check';
 import Sun from '@lucide/svelte/icons/sun';
+import UserPlus from '@lucide/svelte/icons/user-plus';
 import UserRound from '@lucide/svelte/icons/user-round';
+import UsersRound from '@lucide/svelte/icons/users-round';
 import { logOut } from '../api/account';
 import type { IconType } from '../components/icon';
 import type { Device, Site } from '../live/shapes';
@@ -36,7 +39,15 @@ export function pages(): Choice[] {
       also: ['https', 'tls', 'let’s encrypt', 'acme', 'proxy', 'hsts', 'inform'],
       run: go('/settings/ports'),
     },
-    { id: 'page-account', title: words.myAccount, icon: UserRound, also: ['password', 'e-mail', 'profile'], run: go('/settings/account') },
+    { id: 'page-users', title: words.users, icon: UsersRound, also: ['accounts', 'roles', 'offboard', 'people'], run: go('/settings/users') },
+    { id: 'page-audit', title: words.audit, icon: ScrollText, also: ['who', 'history', 'logins'], run: go('/settings/audit') },
+    {
+      id: 'page-account',
+      title: words.myAccount,
+      icon: UserRound,
+      also: ['password', 'e-mail', 'profile', '2fa', 'totp', 'passkey', 'recovery codes', 'logins', 'api token', 'app key'],
+      run: go('/settings/account'),
+    },
   ];
 }
 
@@ -45,6 +56,7 @@ export function actions(admin: boolean): Choice[] {
   const forAdmins: Choice[] = [
     { id: 'do-add-device', title: words.addDevice, icon: Plus, also: ['device key', 'new', 'qr'], run: go('/devices', { add: '1' }) },
     { id: 'do-add-site', title: words.addSite, icon: MapPinPlus, also: ['new'], run: go('/sites', { add: '1' }) },
+    { id: 'do-add-account', title: words.addAccount, icon: UserPlus, also: ['new', 'user'], run: go('/settings/users', { add: '1' }) },
   ];
   return [
     ...(admin ? forAdmins : []),

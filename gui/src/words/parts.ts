@@ -2,6 +2,11 @@
 export const words = {
   showPassword: 'Show password',
   hidePassword: 'Hide password',
+  passwordHint: (least: number) =>
+    `At least ${least} characters. Four or five words that belong together only for you are easy to remember and hard to guess. No other rules.`,
+  passwordCount: (n: number, least: number) => (n >= least ? `${n} characters: long enough` : `${n} of ${least} characters`),
+  passwordMissing: (least: number) => `Choose a password of at least ${least} characters.`,
+  passwordShort: (missing: number) => `Too short: add ${missing} ${missing === 1 ? 'character' : 'characters'}.`,
   close: 'Close',
   cancel: 'Cancel',
   copy: 'Copy',

@@ -100,6 +100,8 @@ export const words = {
   portWrong: 'A port is a number between 1 and 65535.',
   keyPoints: 'Device keys name',
   guiAt: 'People go to',
+  passkeysTitle: 'Passkeys would be lost',
+  passkeysVerb: 'Change the name anyway',
   namesSaved: 'The public names are saved.',
   namesNotSaved: 'The public names were not saved.',
 

@@ -23,10 +23,6 @@ export const words = {
   email: 'E-mail',
   emailWrong: 'Type an e-mail address such as name@example.org.',
   password: 'Password',
-  passwordHint: 'At least 15 characters. Four or five words that belong together only for you are easy to remember and hard to guess. No other rules.',
-  passwordCount: (n: number) => (n >= 15 ? `${n} characters: long enough` : `${n} of 15 characters`),
-  passwordMissing: 'Choose a password of at least 15 characters.',
-  passwordShort: (n: number) => `Too short: add ${15 - n} ${15 - n === 1 ? 'character' : 'characters'}.`,
 
   applianceTitle: 'The appliance',
   applianceLead: 'How devices find it, and what time it is where you are.',

@@ -1,3 +1,4 @@
+import { PASSWORD_LEAST, passwordProblem } from '../../components/password';
 import { words } from '../../words/setup';
 
 export type Field = 'code' | 'username' | 'email' | 'password' | 'host' | 'zone';
@@ -5,12 +6,6 @@ export type Problems = Partial<Record<Field, string>>;
 export type Typed = Record<Field, string>;
 
 const CODE_LETTERS = 20;
-export const PASSWORD_LEAST = 15;
-
-/** How many characters a person would count. */
-export function characters(text: string): number {
-  return [...text].length;
-}
 
 export function codeProblems({ code }: Typed): Problems {
   const letters = code.replace(/[\s-]/g, '');
@@ -22,8 +17,8 @@ export function accountProblems({ username, email, password }: Typed): Problems 
   const problems: Problems = {};
   if (username.trim() === '') problems.username = words.usernameMissing;
   if (!/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email.trim())) problems.email = words.emailWrong;
-  const length = characters(password);
-  if (length < PASSWORD_LEAST) problems.password = length === 0 ? words.passwordMissing : words.passwordShort(length);
+  const short = passwordProblem(password, PASSWORD_LEAST);
+  if (short !== null) problems.password = short;
   return problems;
 }
 

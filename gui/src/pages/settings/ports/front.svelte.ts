@@ -89,12 +89,12 @@ export class Front {
   }
 
   /** Changes a part of the settings and keeps the rest as it is now. Answers whether it holds already. */
-  async apply(part: Partial<PortSettings>): Promise<boolean> {
+  async apply(part: Partial<PortSettings>, { passkeysLost = false } = {}): Promise<boolean> {
     this.ending = null;
     const { ports, code } = await withStepUp(async () => {
       // Another person may have changed the rest since this page was loaded.
       const { applied } = await readPorts();
-      return await changePorts({ ...applied, ...part });
+      return await changePorts({ ...applied, ...part }, passkeysLost);
     });
     this.ports = ports;
     const { pending } = ports;

@@ -1,0 +1,81 @@
+import { count } from '../format';
+
+/** What an entry says, told of whoever did it: "olga" + "logged in". */
+const DID: Record<string, string> = {
+  'set-up': 'set the appliance up',
+  login: 'logged in',
+  'login-new-network': 'logged in from a network that is new for the account',
+  logout: 'logged out',
+  'login-ended': 'ended a login',
+  'login-leaked': 'lost a login: its token came over plain HTTP',
+  'password-refused': 'was refused: wrong password',
+  'second-factor-refused': 'was refused: five wrong codes',
+  'account-throttled': 'takes no more guesses at an account today',
+  'network-throttled': 'slows a network down that guesses passwords',
+  'step-up': 'confirmed who they are for risky actions',
+  'password-changed': 'changed the own password',
+  'password-reset': 'reset the password of an account',
+  'totp-on': 'turned the authenticator app on',
+  'totp-off': 'turned the authenticator app off',
+  'passkey-added': 'added a passkey',
+  'passkey-removed': 'removed a passkey',
+  'passkey-copied': 'used a passkey that may have been copied',
+  'recovery-code-used': 'used a recovery code',
+  'recovery-codes-new': 'made new recovery codes',
+  'factors-off': 'turned the second factors of an account off',
+  'second-factor': 'changed whether everybody needs a second factor',
+  'account-made': 'added an account',
+  'account-changed': 'changed an account',
+  'account-deleted': 'deleted an account',
+  'account-offboarded': 'offboarded an account',
+  'token-made': 'made a token',
+  'token-deleted': 'revoked a token',
+  'token-leaked': 'lost a token: it came over plain HTTP',
+  'secret seen': 'saw a secret',
+  'device-key-rotated': 'made a new device key',
+  certificate: 'changed the certificate',
+  outbound: 'let the appliance call other addresses',
+};
+
+/** Entries about these tell of the program that was used. */
+const BY_PROGRAM = new Set(['login', 'login-new-network', 'step-up', 'password-refused']);
+export const isByProgram = (what: string): boolean => BY_PROGRAM.has(what);
+
+/** Parts of the appliance that do something by themselves. */
+const PARTS: Record<string, string> = { console: 'The console', throttle: 'The appliance' };
+
+/** Who it was; null stands for an account that is gone. */
+export const named = (whoName: string | null | undefined): string => (whoName ? (PARTS[whoName] ?? whoName) : 'A deleted account');
+
+/** What a word of the audit log means, for people; the word itself where it is not known here. */
+export const did = (what: string): string => DID[what] ?? what;
+
+/** What kinds there are to filter by. */
+export const kinds = (): { value: string; label: string }[] =>
+  Object.keys(DID)
+    .map((what) => ({ value: what, label: did(what) }))
+    .sort((a, b) => a.label.localeCompare(b.label));
+
+/** A secret that was shown to somebody: "device key 1a2b3c4d". */
+export const seen = (about: string): string => about.charAt(0).toUpperCase() + about.slice(1);
+
+export const words = {
+  title: 'Audit log',
+  adminOnly: 'Only admins read the audit log.',
+  lead: 'Logins, refusals and changes. Each entry carries the fingerprint of the one before, so that none can be changed or taken out unnoticed.',
+  who: 'Account',
+  everybody: 'Everybody',
+  what: 'What',
+  everything: 'Everything',
+  range: (from: number, to: number, total: number) => `${count(from)}–${count(to)} of ${count(total)}`,
+  newer: 'Newer',
+  older: 'Older',
+  from: (address: string) => `from ${address}`,
+  broken: 'The log is not as it was written',
+  brokenAt: (id: string) => `Entry ${id} was changed, or the one before it is missing. Compare with a backup, and find out who had access to the disk.`,
+  none: 'Nothing matches',
+  noneHint: 'Choose another account or another kind.',
+  clear: 'Show all',
+  failed: 'The audit log could not be read.',
+  change: 'Read it',
+};
