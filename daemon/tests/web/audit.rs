@@ -21,8 +21,7 @@ async fn the_audit_log_comes_in_pages_with_names_and_its_chain() {
     assert_eq!(items[0]["id"], (total - 1).to_string());
     assert_eq!(page["pagination"]["pages"], total.div_ceil(2));
     assert_eq!(page["aggregation"]["chain"]["whole"], true);
-    for query in ["who=OWNER&what=set-up", "who=owner@example.net&what=set-up,login&page=2&count=1"]
-    {
+    for query in ["who=OWNER&what=set-up", "who=owner@example.net&what=set-up,nothing&count=1"] {
         let page = appliance.get(&format!("/nms/audit?{query}"), &token).await.json();
         assert_eq!(page["items"][0]["what"], "set-up", "{query}");
         assert_eq!(page["items"].as_array().unwrap().len(), 1, "{query}");
