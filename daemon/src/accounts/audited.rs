@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::account::fold;
+use super::people::{Actor, note};
 use super::{AccountError, Accounts};
 use crate::audit::{self, Query};
 use crate::store::records::AuditRecord;
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS};
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, StoreError, Writer};
 
 /// An entry of the log.
 #[derive(Clone, Debug)]
@@ -57,6 +58,22 @@ impl Accounts {
             Ok(AuditPage { entries, total: page.total, broken_at: page.broken_at })
         };
         Ok(self.inner.store.read(read).await?)
+    }
+}
+
+impl Accounts {
+    /// Writes down that an account did something to each of these.
+    pub async fn did(
+        &self,
+        by: Actor,
+        what: &'static str,
+        about: Vec<String>,
+    ) -> Result<(), AccountError> {
+        let now = self.inner.clock.now();
+        let write = move |writer: &Writer<'_>| {
+            about.iter().try_for_each(|about| note(writer, now, by, what, about))
+        };
+        Ok(self.inner.store.write(write).await?)
     }
 }
 

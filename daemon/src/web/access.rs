@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use super::error::ApiError;
 use super::extract::{address_of, app_key, token};
 use super::socket::is_same_origin;
-use crate::accounts::{Accounts, Due, Kind, Login, Role};
+use super::told;
+use crate::accounts::{Accounts, Actor, Due, Kind, Login, Role};
 use crate::clock::Clock;
+use crate::devices::Devices;
 
 /// By this header a browser tells whether a page calls its own place (W3C Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -48,7 +50,10 @@ pub enum StepUp {
 pub(super) struct Rule {
     pub(super) access: Access,
     pub(super) step_up: StepUp,
+    /// Under which word it stands in the audit log.
+    pub(super) told: Option<&'static str>,
     pub(super) accounts: Accounts,
+    pub(super) devices: Devices,
     pub(super) clock: Clock,
 }
 
@@ -75,7 +80,14 @@ pub(super) async fn enforce(
         require_step_up(&login, line.clock.now())?;
     }
     request.extensions_mut().insert(login);
-    Ok(next.run(request).await)
+    let Some(what) = line.told else { return Ok(next.run(request).await) };
+    let by = Actor { account: login.account, address: address_of(request.extensions()) };
+    let named = told::named_in(request.uri().path(), &line.devices).await;
+    let response = next.run(request).await;
+    if let Some(names) = told::changed(named, &response) {
+        told::tell(&line.accounts, by, what, names).await;
+    }
+    Ok(response)
 }
 
 /// The token or app key of a request, and whether it came as an app key.

@@ -1,13 +1,14 @@
 //! What an admin does with devices: lets them in, restarts, finds, refreshes, deletes them.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, Id, JsonBody, no_such_device, no_such_site};
+use super::told::About;
 use super::views::{ActionResult, Time, sentence};
 use crate::devices::{ActionError, Devices};
 
@@ -31,6 +32,9 @@ pub(super) struct AuthorizeManyRequest {
     #[serde(default)]
     device_ids: Vec<Uuid>,
 }
+
+/// An answer about several devices, with what the audit log tells of them.
+type Many<T> = (Extension<About>, Json<T>);
 
 /// Several devices.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -63,10 +67,12 @@ pub(super) async fn authorize_many(
     State(devices): State<Devices>,
     Caller(login): Caller,
     JsonBody(wanted): JsonBody<AuthorizeManyRequest>,
-) -> Result<Json<ActionResult>, ApiError> {
+) -> Result<Many<ActionResult>, ApiError> {
     let ids = bounded(wanted.device_ids)?;
     devices.authorize(&ids, wanted.site_id, Some(login.account)).await?;
-    Ok(ActionResult::done(format!("{} authorised.", counted(ids.len()))))
+    let names = About::devices(&devices, &ids);
+    let done = ActionResult::done(format!("{} authorised.", counted(ids.len())));
+    Ok((About::these(names), done))
 }
 
 /// Lets a device in, to a site.
@@ -115,13 +121,13 @@ pub(super) async fn restart(
 pub(super) async fn restart_many(
     State(devices): State<Devices>,
     JsonBody(wanted): JsonBody<DeviceIds>,
-) -> Result<Json<ActionResult>, ApiError> {
+) -> Result<Many<ActionResult>, ApiError> {
     let ids = bounded(wanted.ids)?;
     let done = each(&ids, |id| {
         let devices = devices.clone();
         async move { devices.restart(id).await }
     });
-    summed("restarted", &done.await)
+    summed("restarted", &devices, &ids, &done.await)
 }
 
 /// Lets a device show where it is, for five minutes.
@@ -188,13 +194,13 @@ pub(super) async fn refresh(
 pub(super) async fn refresh_many(
     State(devices): State<Devices>,
     JsonBody(wanted): JsonBody<DeviceIds>,
-) -> Result<Json<ActionResult>, ApiError> {
+) -> Result<Many<ActionResult>, ApiError> {
     let ids = bounded(wanted.ids)?;
     let done = each(&ids, |id| {
         let devices = devices.clone();
         async move { devices.refresh(id).await.map(drop) }
     });
-    summed("refreshed", &done.await)
+    summed("refreshed", &devices, &ids, &done.await)
 }
 
 /// Confirms that the fingerprints of device and appliance were compared and are right.
@@ -239,18 +245,23 @@ pub(super) async fn delete(
 pub(super) async fn delete_many(
     State(devices): State<Devices>,
     JsonBody(wanted): JsonBody<DeviceIds>,
-) -> Result<Json<DeletedMany>, ApiError> {
+) -> Result<Many<DeletedMany>, ApiError> {
     let ids = bounded(wanted.ids)?;
     let (mut deleted_ids, mut undeleted_ids) = (Vec::new(), Vec::new());
+    let mut names = Vec::new();
     for id in ids {
+        let name = About::devices(&devices, &[id]);
         match devices.delete(id).await {
-            Ok(()) => deleted_ids.push(id),
+            Ok(()) => {
+                deleted_ids.push(id);
+                names.extend(name);
+            }
             Err(ActionError::UnknownDevice) => undeleted_ids.push(id),
             Err(error) => return Err(error.into()),
         }
     }
     let message = format!("{} deleted.", counted(deleted_ids.len()));
-    Ok(Json(DeletedMany { deleted_ids, undeleted_ids, message }))
+    Ok((About::these(names), Json(DeletedMany { deleted_ids, undeleted_ids, message })))
 }
 
 fn bounded(ids: Vec<Uuid>) -> Result<Vec<Uuid>, ApiError> {
@@ -276,18 +287,27 @@ where
 }
 
 /// Says of how many devices something was done, and why not of the others.
-fn summed(what: &str, results: &[Result<(), ActionError>]) -> Result<Json<ActionResult>, ApiError> {
-    let done = results.iter().filter(|result| result.is_ok()).count();
-    let Some(error) = results.iter().find_map(|result| result.as_ref().err()) else {
-        return Ok(ActionResult::done(format!("{} {what}.", counted(done))));
+fn summed(
+    what: &str,
+    devices: &Devices,
+    ids: &[Uuid],
+    results: &[Result<(), ActionError>],
+) -> Result<Many<ActionResult>, ApiError> {
+    let with_results = ids.iter().zip(results);
+    let done: Vec<Uuid> =
+        with_results.filter(|(_, result)| result.is_ok()).map(|(id, _)| *id).collect();
+    let message = match results.iter().find_map(|result| result.as_ref().err()) {
+        None => format!("{} {what}.", counted(done.len())),
+        Some(error) if done.is_empty() => {
+            let message = format!("No device was {what}: {error}.");
+            return Err(ApiError::conflict("NothingDone", message));
+        }
+        Some(error) => {
+            let (of, all) = (done.len(), results.len());
+            format!("{of} of {all} {what}. The first that was not: {error}.")
+        }
     };
-    if done == 0 {
-        let message = format!("No device was {what}: {error}.");
-        return Err(ApiError::conflict("NothingDone", message));
-    }
-    let message =
-        format!("{done} of {} {what}. The first that was not: {error}.", counted(results.len()));
-    Ok(ActionResult::done(message))
+    Ok((About::these(About::devices(devices, &done)), ActionResult::done(message)))
 }
 
 impl From<ActionError> for ApiError {

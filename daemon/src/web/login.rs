@@ -206,7 +206,8 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let message = format!("{} logged in from {}.", account.username, client.address);
     devices.events().record(Event::quiet(Level::Info, "login", message).by(account.id));
-    let shown = UserView::read(accounts, account.id).await?;
+    let login = accounts.authenticate(token.expose()).await?;
+    let shown = UserView::read_by(accounts, &login).await?;
     Ok((token_header(&token)?, Json(shown)).into_response())
 }
 

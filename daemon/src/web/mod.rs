@@ -40,6 +40,7 @@ mod statistics;
 mod status_view;
 mod tickets;
 mod token;
+mod told;
 mod user;
 mod user_view;
 mod users;

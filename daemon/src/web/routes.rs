@@ -45,29 +45,29 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/audit", Admin, No, audit::list),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
-        post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),
-        post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, device_actions::delete_many),
-        post("/nms/api/v2.1/devices/bulkrestart", Admin, Yes, device_actions::restart_many),
-        post("/nms/api/v2.1/devices/refresh", Admin, Yes, device_actions::refresh_many),
+        post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many).told("device-authorized"),
+        post("/nms/api/v2.1/devices/bulkdelete", Admin, Yes, device_actions::delete_many).told("device-deleted"),
+        post("/nms/api/v2.1/devices/bulkrestart", Admin, Yes, device_actions::restart_many).told("device-restarted"),
+        post("/nms/api/v2.1/devices/refresh", Admin, Yes, device_actions::refresh_many).told("device-refreshed"),
         get("/nms/api/v2.1/devices/{id}", ReadOnly, No, devices::read),
-        delete("/nms/api/v2.1/devices/{id}", Admin, Yes, device_actions::delete),
+        delete("/nms/api/v2.1/devices/{id}", Admin, Yes, device_actions::delete).told("device-deleted"),
         get("/nms/api/v2.1/devices/{id}/detail", ReadOnly, No, devices::detail),
         get("/nms/api/v2.1/devices/{id}/interfaces", ReadOnly, No, devices::interfaces),
         get("/nms/api/v2.1/devices/{id}/statistics", ReadOnly, No, statistics::read),
-        post("/nms/api/v2.1/devices/{id}/authorize", Admin, No, device_actions::authorize),
-        post("/nms/api/v2.1/devices/{id}/confirm", Admin, No, device_actions::confirm),
-        post("/nms/api/v2.1/devices/{id}/restart", Admin, No, device_actions::restart),
+        post("/nms/api/v2.1/devices/{id}/authorize", Admin, No, device_actions::authorize).told("device-authorized"),
+        post("/nms/api/v2.1/devices/{id}/confirm", Admin, No, device_actions::confirm).told("device-confirmed"),
+        post("/nms/api/v2.1/devices/{id}/restart", Admin, No, device_actions::restart).told("device-restarted"),
         post("/nms/api/v2.1/devices/{id}/locate/start", Admin, No, device_actions::locate_start),
         post("/nms/api/v2.1/devices/{id}/locate/stop", Admin, No, device_actions::locate_stop),
-        post("/nms/api/v2.1/devices/{id}/refresh", Admin, No, device_actions::refresh),
+        post("/nms/api/v2.1/devices/{id}/refresh", Admin, No, device_actions::refresh).told("device-refreshed"),
         get("/nms/api/v2.1/devices/{id}/system/unms", ReadOnly, No, devices::settings),
-        put("/nms/api/v2.1/devices/{id}/system/unms", Admin, No, devices::change_settings),
+        put("/nms/api/v2.1/devices/{id}/system/unms", Admin, No, devices::change_settings).told("device-changed"),
         // Sites.
         get("/nms/api/v2.1/sites", ReadOnly, No, sites::list),
-        post("/nms/api/v2.1/sites", Admin, No, sites::create),
+        post("/nms/api/v2.1/sites", Admin, No, sites::create).told("site-made"),
         get("/nms/api/v2.1/sites/{id}", ReadOnly, No, sites::read),
-        put("/nms/api/v2.1/sites/{id}", Admin, No, sites::change),
-        delete("/nms/api/v2.1/sites/{id}", Admin, Yes, sites::delete),
+        put("/nms/api/v2.1/sites/{id}", Admin, No, sites::change).told("site-changed"),
+        delete("/nms/api/v2.1/sites/{id}", Admin, Yes, sites::delete).told("site-deleted"),
         // The log, and the sockets. A socket's first frame is its ticket.
         get("/nms/api/v2.1/logs", ReadOnly, No, logs::list),
         post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create),
@@ -138,21 +138,21 @@ fn front_door() -> Vec<Route> {
     use StepUp::{No, Yes};
     vec![
         get("/nms/api/v2.1/nms/ports", Admin, No, ports::read),
-        put("/nms/api/v2.1/nms/ports", Admin, Yes, ports::change),
+        put("/nms/api/v2.1/nms/ports", Admin, Yes, ports::change).told("ports-changed"),
         post("/nms/api/v2.1/nms/ports/confirm", Public, No, ports::confirm),
-        post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert),
-        post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old),
+        post("/nms/api/v2.1/nms/ports/revert", Admin, Yes, ports::revert).told("ports-reverted"),
+        post("/nms/api/v2.1/nms/ports/close-old", Admin, Yes, ports::close_old).told("old-ports-closed"),
         get("/nms/api/v2.1/nms/certificate", Admin, No, certificates::read),
         put("/nms/api/v2.1/nms/certificate/self-signed", Admin, Yes, certificates::use_self_signed),
         put("/nms/api/v2.1/nms/certificate/acme", Admin, Yes, certificates::use_acme),
-        post("/nms/api/v2.1/nms/certificate/acme/retry", Admin, Yes, certificates::retry),
+        post("/nms/api/v2.1/nms/certificate/acme/retry", Admin, Yes, certificates::retry).told("certificate-asked"),
         post("/nms/api/v2.1/nms/certificate/acme/check", Admin, No, certificates::check_names),
         put("/nms/api/v2.1/nms/certificate/own", Admin, Yes, certificates::use_own),
         post("/nms/api/v2.1/nms/certificate/own/check", Admin, No, certificates::check_own),
         put("/nms/api/v2.1/nms/certificate/own-files", Admin, Yes, certificates::use_own_files),
-        put("/nms/api/v2.1/nms/refresh-certificate", Admin, Yes, certificates::refresh),
+        put("/nms/api/v2.1/nms/refresh-certificate", Admin, Yes, certificates::refresh).told("certificate-asked"),
         get("/nms/api/v2.1/nms/security", Admin, No, security::read),
-        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change),
+        put("/nms/api/v2.1/nms/security", Admin, Yes, security::change).told("security-changed"),
         get("/nms/api/v2.1/nms/outbound", Admin, No, outgoing::read),
         put("/nms/api/v2.1/nms/outbound", Admin, Yes, outgoing::change),
     ]
@@ -175,6 +175,16 @@ pub struct Listed {
     pub access: Access,
     /// Whether a fresh proof of the password is due.
     pub step_up: StepUp,
+    /// Under which word the audit log tells of it, where the accounts do not tell it themselves.
+    pub told: Option<&'static str>,
+}
+
+impl Route {
+    /// The audit log tells of it, under this word.
+    fn told(mut self, what: &'static str) -> Self {
+        self.listed.told = Some(what);
+        self
+    }
 }
 
 fn lines() -> impl Iterator<Item = Route> {
@@ -193,6 +203,8 @@ pub(super) fn assemble(web: &Web) -> Router<Web> {
         let rule = Rule {
             access: listed.access,
             step_up: listed.step_up,
+            told: listed.told,
+            devices: web.rooms.devices.clone(),
             accounts: web.rooms.accounts.clone(),
             clock: web.rooms.clock.clone(),
         };
@@ -215,7 +227,7 @@ where
     T: 'static,
 {
     let handler = on(MethodFilter::GET, handler);
-    Route { listed: Listed { method: Method::GET, path, access, step_up }, handler }
+    Route { listed: Listed { method: Method::GET, path, access, step_up, told: None }, handler }
 }
 
 fn post<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
@@ -224,7 +236,7 @@ where
     T: 'static,
 {
     let handler = on(MethodFilter::POST, handler);
-    Route { listed: Listed { method: Method::POST, path, access, step_up }, handler }
+    Route { listed: Listed { method: Method::POST, path, access, step_up, told: None }, handler }
 }
 
 fn put<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
@@ -233,7 +245,7 @@ where
     T: 'static,
 {
     let handler = on(MethodFilter::PUT, handler);
-    Route { listed: Listed { method: Method::PUT, path, access, step_up }, handler }
+    Route { listed: Listed { method: Method::PUT, path, access, step_up, told: None }, handler }
 }
 
 fn delete<H, T>(path: &'static str, access: Access, step_up: StepUp, handler: H) -> Route
@@ -242,5 +254,5 @@ where
     T: 'static,
 {
     let handler = on(MethodFilter::DELETE, handler);
-    Route { listed: Listed { method: Method::DELETE, path, access, step_up }, handler }
+    Route { listed: Listed { method: Method::DELETE, path, access, step_up, told: None }, handler }
 }

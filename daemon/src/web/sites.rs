@@ -1,7 +1,7 @@
 //! Sites: the places where devices are.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Caller, Id, JsonBody, Params, no_such_site};
 use super::site_view::{Atlas, Contact, Location, SiteView};
+use super::told::About;
 use super::views::{ActionResult, sentence};
 use crate::clock::Clock;
 use crate::devices::events::{Event, Level};
@@ -155,14 +156,14 @@ pub(super) async fn create(
     State(clock): State<Clock>,
     Caller(login): Caller,
     JsonBody(new): JsonBody<NewSite>,
-) -> Result<Json<SiteView>, ApiError> {
+) -> Result<(Extension<About>, Json<SiteView>), ApiError> {
     if new.kind.as_deref().is_some_and(|kind| kind != "site") {
         return Err(ApiError::bad_request("Only sites of type site can be made for now."));
     }
     let site = devices.sites().create(new.into(), clock.now()).await?;
     tell(&devices, &site, "was made", login.account);
     devices.changed(Change::Site(site.id));
-    view(&devices, site.id).await
+    Ok((About::these(vec![site.name]), view(&devices, site.id).await?))
 }
 
 /// Changes a site.

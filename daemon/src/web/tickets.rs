@@ -20,9 +20,10 @@ use uuid::Uuid;
 
 use super::access;
 use super::error::{ApiError, ErrorBody};
-use super::extract::{Caller, JsonBody, no_such_device};
+use super::extract::{Acting, Caller, JsonBody, no_such_device};
+use super::told::About;
 use super::views::Time;
-use crate::accounts::{Login, LoginId, Role};
+use crate::accounts::{Accounts, Login, LoginId, Role};
 use crate::clock::Clock;
 use crate::devices::Devices;
 
@@ -128,13 +129,18 @@ pub(super) async fn create(
     State(tickets): State<Tickets>,
     State(devices): State<Devices>,
     State(clock): State<Clock>,
+    State(accounts): State<Accounts>,
     Caller(login): Caller,
+    Acting(by): Acting,
     JsonBody(wanted): JsonBody<TicketRequest>,
 ) -> Result<(StatusCode, Json<TicketAnswer>), ApiError> {
     let device = match wanted.route {
         Route::Live => None,
         Route::Terminal => Some(terminal_device(&login, &clock, &devices, wanted.device_id)?),
     };
+    if let Some(device) = device {
+        accounts.did(by, "terminal", About::devices(&devices, &[device])).await?;
+    }
     let Login { id, account, .. } = login;
     let ticket = Ticket { login: id, account, route: wanted.route, device };
     let ticket = tickets

@@ -80,7 +80,7 @@ pub(super) async fn read(
     State(accounts): State<Accounts>,
     Caller(login): Caller,
 ) -> Result<Json<UserView>, ApiError> {
-    Ok(Json(UserView::read(&accounts, login.account).await?))
+    Ok(Json(UserView::read_by(&accounts, &login).await?))
 }
 
 type Changed = (Option<[(HeaderName, HeaderValue); 1]>, Json<UserView>);

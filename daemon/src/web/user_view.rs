@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::views::{Time, filled};
-use crate::accounts::{Accounts, Due, Person, Role};
+use crate::accounts::{Accounts, Due, Login, Person, Role};
 
 /// An account.
 #[expect(clippy::struct_excessive_bools, reason = "the published API has them")]
@@ -125,6 +125,14 @@ impl UserView {
     /// Shows an account to itself.
     pub(super) async fn read(accounts: &Accounts, id: Uuid) -> Result<Self, ApiError> {
         Ok(Self::new(accounts.person(id).await?))
+    }
+
+    /// Shows an account to one of its logins. That the login came from a new network is for the
+    /// next one to read: whoever holds this one knows it.
+    pub(super) async fn read_by(accounts: &Accounts, login: &Login) -> Result<Self, ApiError> {
+        let mut view = Self::read(accounts, login.account).await?;
+        view.aerie.notices.retain(|notice| notice.at.0 != login.created);
+        Ok(view)
     }
 
     /// The same with recovery codes that were made just now.
