@@ -62,10 +62,10 @@ packages:
 	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
-	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble oathtool zbar-tools
+	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble faketime oathtool zbar-tools
 
-# What others wrote to judge a front door: its TLS, its chain, its headers.
-scanners: .tools/python/bin/sslyze .tools/testssl.sh/usr/bin/testssl tests/observatory/node_modules/.package-lock.json
+# What others wrote to judge a front door: its TLS, its chain, its headers; and what stands in front of it at many places.
+scanners: .tools/python/bin/sslyze .tools/testssl.sh/usr/bin/testssl .tools/nginx/usr/sbin/nginx tests/observatory/node_modules/.package-lock.json
 
 .tools/python/bin/python: | packages
 	@echo "Setting up a Python environment in .tools/python (it carries the build tools)"

@@ -24,6 +24,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("inform", "listen", r#"listen = ["0.0.0.0:8444", "[::]:8444"]"#),
     ("certificate", "chain", r#"chain = "/etc/aerie/chain.pem""#),
     ("certificate", "key", r#"key = "/etc/aerie/key.pem""#),
+    ("accounts", "bcrypt_cost", "bcrypt_cost = 12"),
     ("devices", "connects_per_second", "connects_per_second = 2000"),
     ("devices", "status_interval", "status_interval = 60"),
     ("log", "level", r#"level = "info""#),
@@ -43,6 +44,8 @@ pub struct Config {
     pub inform: Option<Inform>,
     /// The owner's own certificate, until an admin chooses another in Settings.
     pub certificate: Certificate,
+    /// How passwords are kept.
+    pub accounts: Accounts,
     /// Bounds for devices.
     pub devices: Devices,
     /// What is told on standard error.
@@ -57,6 +60,7 @@ impl Default for Config {
             https: Https::default(),
             inform: None,
             certificate: Certificate::default(),
+            accounts: Accounts::default(),
             devices: Devices::default(),
             log: Log::default(),
         }
@@ -108,6 +112,26 @@ pub struct Certificate {
     pub chain: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
+}
+
+/// Lowest and highest cost of bcrypt. A debug build takes less: thousands of tests hash passwords.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> =
+    if cfg!(debug_assertions) { 4..=16 } else { 12..=16 };
+
+/// The section `[accounts]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// The cost of bcrypt, 12 to 16: one more makes a password's hash twice as dear, for the
+    /// appliance and for whoever has stolen it. A hash that is cheaper is made anew at its account's
+    /// next login.
+    pub bcrypt_cost: u32,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { bcrypt_cost: 12 }
+    }
 }
 
 /// The section `[devices]`.
@@ -241,6 +265,10 @@ impl Config {
             let problem = "status_interval must be 2 to 3600 seconds";
             return Err(("devices", "status_interval", problem));
         }
+        if !BCRYPT_COSTS.contains(&self.accounts.bcrypt_cost) {
+            let problem = "bcrypt_cost must be 12 to 16";
+            return Err(("accounts", "bcrypt_cost", problem));
+        }
         self.certificate.check()?;
         let inform = self.inform.as_ref().map_or(&[][..], |inform| &inform.listen);
         let sections = [
@@ -308,7 +336,8 @@ fn advice(text: &str, line: usize) -> String {
     let of_section: Vec<&str> =
         KEYS.iter().filter(|(of, _, _)| *of == section).map(|(_, name, _)| *name).collect();
     if of_section.is_empty() {
-        return "The sections are [http], [https], [inform], [certificate], [devices] and [log]."
+        return "The sections are [http], [https], [inform], [certificate], [accounts], [devices] \
+                and [log]."
             .to_owned();
     }
     let place =
@@ -381,6 +410,8 @@ mod tests {
             ("[http]\nlisten = [\"[::]:1\"]\n[https]\nlisten = [\"[::]:1\"]", 4, "twice", "443"),
             ("data_dir = \"\"", 1, "data_dir", "/var/lib/aerie"),
             ("[certificate]\nchain = \"/c.pem\"", 2, "key", "chain.pem"),
+            ("[accounts]\nbcrypt_cost = 3", 2, "12 to 16", "bcrypt_cost = 12"),
+            ("[accounts]\nbcrypt_cost = 17", 2, "12 to 16", "bcrypt_cost = 12"),
             ("[certificate]\nchain = \"c.pem\"\nkey = \"/k.pem\"", 2, "begin with /", "/etc"),
         ];
         for (text, line, named, fix) in cases {
@@ -389,6 +420,14 @@ mod tests {
             assert!(told.contains(&format!("line {line}:")), "{text:?}: {told}");
             assert!(told.contains(named) && told.contains(fix), "{text:?}: {told}");
         }
+    }
+
+    #[test]
+    fn l6_a_build_for_owners_takes_no_cheap_hash() {
+        let cheap = parse("[accounts]\nbcrypt_cost = 11");
+        assert_eq!(cheap.is_ok(), cfg!(debug_assertions), "{cheap:?}");
+        assert_eq!(parse("[accounts]\nbcrypt_cost = 13").unwrap().accounts.bcrypt_cost, 13);
+        assert_eq!(Config::default().accounts.bcrypt_cost, 12);
     }
 
     #[test]

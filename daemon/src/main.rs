@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aerie::config::Config;
+use aerie::console::{self, ConsoleError, Question};
 use clap::{Args, Parser, Subcommand};
 
 /// Exit status for a bad boot file (`EX_CONFIG` of sysexits.h): systemd does not try again.
@@ -26,6 +27,36 @@ enum Command {
     CheckConfig {
         /// The boot file.
         file: Option<PathBuf>,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// The way back in, for who is on this machine as root or as the daemon's own user.
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum AccountCommand {
+    /// Show every account: user name, e-mail address, role, whether it is enabled, its factors.
+    List(BootFile),
+    /// Set an account's password anew and end all its logins. The password is asked for, or read
+    /// from standard input.
+    ResetPassword {
+        /// The user name or the e-mail address.
+        name: String,
+        /// Make a password and print it.
+        #[arg(long)]
+        generate: bool,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Switch an account's second factors off.
+    #[command(name = "disable-2fa")]
+    DisableFactors {
+        /// The user name or the e-mail address.
+        name: String,
         #[command(flatten)]
         boot_file: BootFile,
     },
@@ -62,8 +93,46 @@ fn main() -> ExitCode {
         Command::CheckConfig { file, boot_file } => {
             BootFile { config: file.or(boot_file.config) }.load().map(|_| ExitCode::SUCCESS)
         }
+        Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
+}
+
+impl AccountCommand {
+    fn run(self) -> Result<ExitCode, ExitCode> {
+        let done = match self {
+            Self::List(boot_file) => console::ask(&boot_file.load()?, &Question::Accounts),
+            Self::ResetPassword { name, generate, boot_file } => {
+                reset_password(&boot_file.load()?, name, generate)
+            }
+            Self::DisableFactors { name, boot_file } => {
+                console::ask(&boot_file.load()?, &Question::DisableFactors { name })
+            }
+        };
+        let text = done.map_err(|error| {
+            complain(&error);
+            ExitCode::FAILURE
+        })?;
+        print(&text);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn reset_password(config: &Config, name: String, generate: bool) -> Result<String, ConsoleError> {
+    let password = if generate { console::new_password()? } else { console::password()? };
+    let question = Question::ResetPassword { name, password: password.as_str().to_owned() };
+    let mut text = console::ask(config, &question)?;
+    if generate {
+        text.push_str("The new password is ");
+        text.push_str(&password);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+#[expect(clippy::print_stdout, reason = "the one place that answers who asked on the console")]
+fn print(text: &str) {
+    print!("{text}");
 }
 
 /// Says on standard error what happened, and what made it happen.

@@ -1,7 +1,9 @@
 //! Names and networks of the internet: what a host may be called, and where somebody comes from as
 //! far as it can be held against him.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// The part of a source address that one customer of a provider holds: an IPv4 /24 or an IPv6 /64.
 /// Guesses and strangers are counted by it, since single addresses are free to change.
@@ -24,6 +26,34 @@ impl From<IpAddr> for SourceNetwork {
                 let [a, b, c, d, ..] = v6.segments();
                 Self::V6([a, b, c, d])
             }
+        }
+    }
+}
+
+impl fmt::Display for SourceNetwork {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4([a, b, c]) => write!(out, "{}/24", Ipv4Addr::new(a, b, c, 0)),
+            Self::V6([a, b, c, d]) => write!(out, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+        }
+    }
+}
+
+/// A text that is no network of the size that is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoNetwork;
+
+impl FromStr for SourceNetwork {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let (address, prefix) = text.split_once('/').ok_or(NoNetwork)?;
+        match (address.parse().map_err(|_| NoNetwork)?, prefix) {
+            (IpAddr::V4(v4), "24") => Ok(Self::from(IpAddr::V4(v4))),
+            (IpAddr::V6(v6), "64") if v6.to_ipv4_mapped().is_none() => {
+                Ok(Self::from(IpAddr::V6(v6)))
+            }
+            _ => Err(NoNetwork),
         }
     }
 }
@@ -54,6 +84,20 @@ mod tests {
         }
         for bad in ["", ".", "a..b", "-a.org", "a-.org", "a_b.org", "a.org.", "1.2.3", "7", &long] {
             assert!(!is_host_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_written_and_read_back() {
+        for (address, written) in
+            [("198.51.100.7", "198.51.100.0/24"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")]
+        {
+            let network = SourceNetwork::from(address.parse::<IpAddr>().unwrap());
+            assert_eq!(network.to_string(), written);
+            assert_eq!(written.parse(), Ok(network));
+        }
+        for bad in ["", "198.51.100.0", "198.51.100.0/25", "2001:db8::/24", "::ffff:1.2.3.0/64"] {
+            assert_eq!(bad.parse::<SourceNetwork>(), Err(NoNetwork), "{bad}");
         }
     }
 

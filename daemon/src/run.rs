@@ -17,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::accounts::{Account, Accounts};
 use crate::clock::Clock;
 use crate::config::{Config, Level};
+use crate::console;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::{Devices, Ground, Tuning};
@@ -114,9 +115,11 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let seal = if sealed { Seal::open_existing(data_dir) } else { Seal::open(data_dir) }?;
     let accounts =
         Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
+    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
     if !accounts.is_configured() {
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
+    console::serve(accounts.clone(), data_dir, supervisor);
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
     let foundation =

@@ -44,6 +44,17 @@ fn the_boot_file_is_checked_in_either_place() {
 }
 
 #[test]
+fn l6_a_cost_of_hashing_that_is_too_low_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let cheap = written(folder.path(), "[accounts]\nbcrypt_cost = 3\n");
+    for verb in ["serve", "check-config"] {
+        let output = aerie(&[verb, "--config", &cheap]);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(told(&output).contains("bcrypt_cost must be 12 to 16"), "{}", told(&output));
+    }
+}
+
+#[test]
 fn a_boot_file_that_is_not_there_is_named() {
     for verb in ["serve", "check-config"] {
         let output = aerie(&[verb, "--config", "/nowhere/aerie.toml"]);

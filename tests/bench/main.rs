@@ -1,8 +1,10 @@
 //! `make bench`: measures the figures of `docs/benchmarks.md` on this machine, and writes them there with `--write`.
 
+mod calls;
 mod crowd;
 mod figures;
 mod flood;
+mod guesses;
 mod handshakes;
 mod start;
 mod strangers;
@@ -30,6 +32,9 @@ struct Arguments {
     /// Measures TLS handshakes and nothing else.
     #[arg(long, conflicts_with = "write")]
     handshakes: bool,
+    /// Measures logged-in calls and a flood of wrong logins, and nothing else.
+    #[arg(long, conflicts_with_all = ["write", "handshakes"])]
+    accounts: bool,
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
@@ -63,20 +68,11 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     let devices = arguments.devices;
     let options = ApplianceOptions { binary: Some(beside("aerie")), ..ApplianceOptions::default() };
     let mut figures = Figures::of_this_machine(devices);
-    let program = std::fs::metadata(beside("aerie"))
-        .map_err(|error| format!("target/release/aerie: {error}"))?;
-    figures.add("release binary, stripped, GUI inside", mib(program.len()), "16 MiB or less");
-
-    say("idle memory");
-    let folder = TempDir::new().map_err(|error| error.to_string())?;
-    let mut appliance = Appliance::start_in(folder, options.clone()).await;
-    tokio::time::sleep(SETTLE).await;
-    figures.add(
-        "resident memory, idle, no device",
-        mib(appliance.process().resident_memory()),
-        "24 MiB or less",
-    );
-
+    if arguments.accounts {
+        measure_accounts(&mut figures, options).await;
+        return Ok(figures);
+    }
+    let mut appliance = measure_program(&mut figures, &options).await?;
     handshakes::measure(&mut appliance, &mut figures).await;
     if arguments.handshakes {
         return Ok(figures);
@@ -124,8 +120,37 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     figures.add("memory per idle enrolled session", each_kib, "14 KiB or less");
     drop((crowd, appliance));
 
+    measure_accounts(&mut figures, options.clone()).await;
     measure_strangers(&mut figures, options, arguments.strangers).await;
     Ok(figures)
+}
+
+/// What the program weighs before it does anything. It goes on running.
+async fn measure_program(
+    figures: &mut Figures,
+    options: &ApplianceOptions,
+) -> Result<Appliance, String> {
+    let program = std::fs::metadata(beside("aerie"))
+        .map_err(|error| format!("target/release/aerie: {error}"))?;
+    figures.add("release binary, stripped, GUI inside", mib(program.len()), "16 MiB or less");
+
+    say("idle memory");
+    let folder = TempDir::new().map_err(|error| error.to_string())?;
+    let mut appliance = Appliance::start_in(folder, options.clone()).await;
+    tokio::time::sleep(SETTLE).await;
+    figures.add(
+        "resident memory, idle, no device",
+        mib(appliance.process().resident_memory()),
+        "24 MiB or less",
+    );
+    Ok(appliance)
+}
+
+async fn measure_accounts(figures: &mut Figures, options: ApplianceOptions) {
+    let mut appliance = Appliance::start_with(options).await;
+    let owner = appliance.set_up().await;
+    calls::measure(&mut appliance, &owner, figures).await;
+    guesses::measure(&appliance, &owner, figures).await;
 }
 
 async fn measure_strangers(figures: &mut Figures, options: ApplianceOptions, strangers: u32) {

@@ -144,7 +144,23 @@ export class Appliance {
     return only.identification.id;
   }
 
+  /** Until they are woken they neither answer nor leave. */
+  freezeAgents(): void {
+    for (const agent of this.agents) agent.kill("SIGSTOP");
+  }
+
+  wakeAgents(): void {
+    for (const agent of this.agents) agent.kill("SIGCONT");
+  }
+
+  /** A port that it listens on. */
+  async port(of: "http" | "https"): Promise<number> {
+    const text = await readFile(join(this.folder, "data", "addresses.json"), "utf8");
+    return Number(JSON.parse(text)[of][0].split(":").at(-1));
+  }
+
   async stop(): Promise<void> {
+    this.wakeAgents();
     for (const child of [...this.agents, this.daemon]) {
       const ended = new Promise((done) => child.once("exit", done));
       if (child.exitCode === null && child.kill("SIGTERM")) await ended;

@@ -1,9 +1,9 @@
 // Settings > Ports & certificates: how it stands, and changing the address that one stands on without being locked out.
-import { createServer } from "node:net";
 import type { Page } from "@playwright/test";
 import type { Appliance } from "./appliance.ts";
 import { pair } from "./certificate.ts";
 import { expect, fits, inspect, logIn, test, visit } from "./page.ts";
+import { freePort } from "./pebble.ts";
 
 test.use({ story: "the ports" });
 test.describe.configure({ mode: "serial" });
@@ -11,18 +11,6 @@ test.describe.configure({ mode: "serial" });
 test.beforeAll(async ({ appliance }) => {
   await appliance.setUp();
 });
-
-/** A port that was free a moment ago. */
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const place = server.address();
-      server.close(() => (typeof place === "object" && place ? done(place.port) : fail(new Error("no port"))));
-    });
-  });
-}
 
 async function open(page: Page, appliance: Appliance): Promise<void> {
   await logIn(page, appliance);

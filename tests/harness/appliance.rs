@@ -28,10 +28,14 @@ pub struct ApplianceOptions {
     pub listen: Option<Listen>,
     /// More lines for the config file.
     pub more_config: String,
+    /// What hashing a password costs; not set: as little as a debug build takes.
+    pub bcrypt_cost: Option<u32>,
     /// Another `aerie` than the debug build.
     pub binary: Option<PathBuf>,
     /// The one processor core that it may use, from its next start on.
     pub core: Option<usize>,
+    /// Its wall clock is one of its own, which [`Appliance::set_clock`] moves (libfaketime).
+    pub own_clock: bool,
 }
 
 /// Where an appliance is to listen.
@@ -125,6 +129,14 @@ impl Appliance {
         })
         .await;
         self.addresses = found;
+    }
+
+    /// Moves its own clock away from the machine's: `+80d`, `-2h`. The daemon sees it within a second.
+    pub fn set_clock(&self, away: &str) {
+        assert!(self.options.own_clock, "it has the machine's clock");
+        let draft = self.folder.path().join("clock.new");
+        std::fs::write(&draft, away).expect("written");
+        std::fs::rename(draft, self.folder.path().join("clock")).expect("renamed");
     }
 
     /// The folder with the daemon's data.
@@ -272,7 +284,22 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
         None => Command::new(program),
     };
     command.args(["serve", "--config"]).arg(&config).env_remove("CREDENTIALS_DIRECTORY");
+    if options.own_clock {
+        let clock = folder.join("clock");
+        if !clock.exists() {
+            std::fs::write(&clock, "+0").expect("written");
+        }
+        command.env("LD_PRELOAD", clock_library()).env("FAKETIME_TIMESTAMP_FILE", clock);
+        command.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
     Process::start("aerie", command, &folder.join("aerie.log"))
+}
+
+/// Debian's package faketime puts it below the machine type's name.
+fn clock_library() -> PathBuf {
+    let types = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
+    let mut found = types.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    found.find(|path| path.exists()).expect("Debian's package faketime")
 }
 
 fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -> String {
@@ -292,8 +319,14 @@ fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -
         [] => String::new(),
         addresses => section("inform", addresses),
     };
+    // Hashing at full cost is what most of a test would wait for. A release build takes no less.
+    let cheap = (options.binary.is_none() && cfg!(debug_assertions)).then_some(6);
+    let accounts = options
+        .bcrypt_cost
+        .or(cheap)
+        .map_or_else(String::new, |cost| format!("[accounts]\nbcrypt_cost = {cost}\n"));
     format!(
-        "data_dir = {:?}\n{}{}{inform}{}",
+        "data_dir = {:?}\n{}{}{inform}{accounts}{}",
         data.to_string_lossy(),
         section("http", &listen.http),
         section("https", &listen.https),

@@ -11,10 +11,10 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -26,6 +26,7 @@ const API: &str = "/nms/api/v2.1";
 pub struct Client {
     address: SocketAddr,
     token: Option<String>,
+    source: Option<IpAddr>,
 }
 
 /// What came back.
@@ -66,12 +67,17 @@ impl Answer {
 impl Client {
     /// A client without a token.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, token: None }
+        Self { address, token: None, source: None }
     }
 
     /// The same with a token.
     pub fn with_token(&self, token: &str) -> Self {
-        Self { address: self.address, token: Some(token.to_owned()) }
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same from a chosen address of this machine.
+    pub fn coming_from(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.clone() }
     }
 
     /// The token, if there is one.
@@ -145,7 +151,15 @@ impl Client {
 
     /// A bare TLS connection, any certificate accepted.
     pub async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        self.greet(TcpStream::connect(self.address).await?).await
+        let tcp = match self.source {
+            Some(source) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind((source, 0).into())?;
+                socket.connect(self.address).await?
+            }
+            None => TcpStream::connect(self.address).await?,
+        };
+        self.greet(tcp).await
     }
 
     /// TLS on a connection that is open already.

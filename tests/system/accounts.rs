@@ -1,6 +1,6 @@
 //! The first account, logins, tokens, and what of them lies on the disk.
 
-use aerie_tests::{Appliance, LiveSocket, PASSWORD, setup_request};
+use aerie_tests::{Appliance, ApplianceOptions, LiveSocket, PASSWORD, setup_request};
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -90,7 +90,8 @@ async fn l1_no_answer_sets_a_cookie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l6_the_disk_holds_bcrypt_hashes_and_no_password_or_token() {
-    let mut appliance = Appliance::start().await;
+    let options = ApplianceOptions { bcrypt_cost: Some(12), ..ApplianceOptions::default() };
+    let mut appliance = Appliance::start_with(options).await;
     let owner = appliance.set_up().await;
     let token = owner.client.token().expect("a token").to_owned();
     appliance.terminate().await;
@@ -113,6 +114,19 @@ async fn l6_the_disk_holds_bcrypt_hashes_and_no_password_or_token() {
         }
     }
     assert!(hashes > 0, "no bcrypt hash of cost 12 was found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l6_a_hash_gets_dearer_at_the_next_login_when_the_setting_does() {
+    let appliance = Appliance::start().await;
+    appliance.set_up().await;
+    let folder = appliance.into_folder().await;
+    let options = ApplianceOptions { bcrypt_cost: Some(7), ..ApplianceOptions::default() };
+    let appliance = Appliance::start_in(folder, options).await;
+    appliance.log_in().await;
+    let store = std::fs::read(appliance.data().join("store.redb")).expect("the store");
+    assert!(store.windows(7).any(|window| window == b"$2b$07$"), "no hash of the new cost");
+    appliance.log_in().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

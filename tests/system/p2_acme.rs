@@ -1,14 +1,19 @@
 //! Certificates from an authority that somebody else wrote (pebble), and everything that can go wrong on the way.
 
 use aerie_tests::{
-    Agent, AgentOptions, Appliance, LiveSocket, Owner, Pebble, PebbleOptions, until,
+    Agent, AgentOptions, Appliance, ApplianceOptions, LiveSocket, Owner, Pebble, PebbleOptions,
+    until,
 };
 use hyper::Method;
 use serde_json::{Value, json};
 
 /// An appliance whose owner allows it to ask an authority on the same machine.
 async fn appliance() -> (Appliance, Owner) {
-    let appliance = Appliance::start().await;
+    appliance_with(ApplianceOptions::default()).await
+}
+
+async fn appliance_with(options: ApplianceOptions) -> (Appliance, Owner) {
+    let appliance = Appliance::start_with(options).await;
     let owner = appliance.set_up().await;
     owner.client.put("/nms/outbound", json!({"allowed": ["127.0.0.1/32"]})).await.expect(200);
     (appliance, owner)
@@ -131,6 +136,57 @@ async fn p2_it_is_renewed_by_itself_and_no_session_notices() {
     live.next_of("site").await;
     assert_eq!(connections(), before_all, "the device came again: {}", agent.printed());
     owner.logged("New certificate for box.test").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_clock_that_jumps_costs_one_renewal_and_no_session() {
+    let own_clock = true;
+    let (appliance, owner) =
+        appliance_with(ApplianceOptions { own_clock, ..ApplianceOptions::default() }).await;
+    let authority = Pebble::start(&looking_at(&appliance)).await;
+    let agent = Agent::start_with(&owner.key, &AgentOptions::without_terminal());
+    let device = owner.admit_one().await;
+    let asked = wanted(&authority, &["box.test"], "http-01");
+    owner.client.put("/nms/certificate/acme", asked).await.expect(200);
+    let first = stands(&owner, "valid").await["shown"][0]["serial"].clone();
+    let connects = || agent.printed().matches("connect").count();
+    let before = connects();
+
+    // Back to before the certificate begins: it stays, and nobody is asked for another one.
+    appliance.set_clock("-2d");
+    until("the clock is back", async || is_at(&owner, -2).await.then_some(())).await;
+    assert_eq!(stands(&owner, "valid").await["shown"][0]["serial"], first);
+
+    // Eighty days ahead a third of its ninety is no longer left. Every login has ended by then.
+    appliance.set_clock("+80d");
+    until("the logins have ended", async || {
+        (owner.client.get("/user").await.status == 401).then_some(())
+    })
+    .await;
+    let owner = appliance.log_in().await;
+    assert!(is_at(&owner, 80).await);
+    let second = renewed(&owner, &first).await;
+    // The authority's clock has not jumped: what it gave ends in ten days, and is not asked for again at once.
+    let renews = second["acme"]["renewsAt"].as_str().expect("a time").to_owned();
+    appliance.set_clock("+0");
+    until("the clock is right", async || is_at(&appliance.log_in().await, 0).await.then_some(()))
+        .await;
+    let owner = appliance.log_in().await;
+    let third = owner.client.get("/nms/certificate").await.expect(200).json();
+    assert_eq!(third["shown"], second["shown"]);
+    assert_eq!(third["acme"]["renewsAt"], renews, "{third}");
+    let issued = authority.printed().matches("Issued certificate serial").count();
+    assert_eq!(issued, 2, "{}", authority.printed());
+    assert_eq!(connects(), before, "the device came again: {}", agent.printed());
+    owner.sees_status(&device, "active").await;
+}
+
+/// Whether the appliance's clock is so many days ahead of this machine's.
+async fn is_at(owner: &Owner, days: i64) -> bool {
+    let version = owner.client.get("/nms/version").await.expect(200).json();
+    let said: jiff::Timestamp = version["time"].as_str().expect("a time").parse().expect("a time");
+    let away = said.duration_since(jiff::Timestamp::now()).as_hours();
+    (away - days * 24).abs() <= 1
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["run", "config"]),
+    ("main", &["run", "console", "config"]),
     (
         "run",
         &[
             "web",
+            "console",
             "edge",
             "devices",
             "accounts",
@@ -57,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "network",
         ],
     ),
+    ("console", &["accounts", "seal", "store", "supervisor", "config", "clock"]),
     ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock", "network"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("audit", &["store", "clock"]),
@@ -104,11 +106,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["web", "edge", "outbound"]),
     ("hyper_util", &["web", "edge", "outbound"]),
     ("ipnet", &["edge", "outbound", "accounts"]),
-    ("nix", &["main", "run", "edge", "outbound", "supervisor", "seal"]),
+    ("nix", &["main", "run", "console", "edge", "outbound", "supervisor", "seal"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),
     ("rmp_serde", &["store"]),
     ("rust_embed", &["web"]),
+    ("rustix", &["accounts"]),
     ("rustls", &["edge", "outbound"]),
     ("rustls_acme", &["edge"]),
     ("rustls_pki_types", &["edge", "outbound"]),

@@ -16,7 +16,7 @@ pub(super) const FORBIDDEN: &str = "@{}()<>/+*'\";=%";
 /// Characters of a user name.
 pub(super) const NAME_CHARS: usize = 64;
 /// Bytes of an e-mail address (RFC 5321).
-const EMAIL_BYTES: usize = 254;
+pub(super) const EMAIL_BYTES: usize = 254;
 
 /// A person who logs in.
 #[derive(Clone, Debug)]

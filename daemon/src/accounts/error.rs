@@ -19,6 +19,12 @@ pub enum AccountError {
     /// Wrong name or password; which one is not told.
     #[error("wrong user name or password")]
     Wrong,
+    /// A name or password that nobody can have.
+    #[error(
+        "the user name or the password is longer than any can be, or has a character that none \
+         has; type them again"
+    )]
+    CredentialForm,
     /// The password was right, and a second factor is due.
     #[error("a second factor is due")]
     FactorDue(Box<FactorDue>),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::logins::Login;
 use super::standing::{RULES, Rules, has_factor};
 use super::{AccountError, Accounts, ClientInfo, RecoveryCodes, notices};
-use crate::audit;
+use crate::audit::Deed;
 use crate::store::records::{FactorsRecord, RecoveryRecord};
 use crate::store::tables::{ACCOUNTS, FACTORS, SETTINGS};
 use crate::store::{StoreError, Writer};
@@ -132,7 +132,7 @@ impl Accounts {
         self.require_factor(login).await?;
         let codes = RecoveryCodes::new()?;
         let (hashes, now) = (codes.records(), self.inner.clock.now());
-        let from = client.address.to_canonical().to_string();
+        let from = client.address.to_canonical();
         let renew = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             if !has_factor(&record) {
@@ -140,7 +140,9 @@ impl Accounts {
             }
             record.recovery.clone_from(&hashes);
             writer.put(FACTORS, &account, &record)?;
-            audit::append(writer, now, &account.to_string(), "recovery-codes-new", &from)?;
+            Deed::new(&account.to_string(), "recovery-codes-new", "")
+                .sent_from(from)
+                .write(writer, now)?;
             let told = format!("New recovery codes were made, from {from}. The old ones are void.");
             notices::tell(writer, account, now, &told).map(Ok)
         };
@@ -163,7 +165,7 @@ impl Accounts {
             if let Some(mut owner) = writer.get(ACCOUNTS, &account)? {
                 room.put_anew(writer, account, &mut owner)?;
             }
-            audit::append(writer, now, &by, "factors-off", &account.to_string())?;
+            Deed::new(&by, "factors-off", &account.to_string()).write(writer, now)?;
             let told = "Your second factors and recovery codes were removed by somebody who may. \
                 Ask who it was if you did not ask for it, and set up a new one.";
             notices::tell(writer, account, now, told).map(|()| true)

@@ -1,15 +1,22 @@
 //! Accounts: who logs in, with which role, and which logins are live.
 //!
-//! A password is checked by [`passwords`], guessing is slowed by [`throttle`], the first account
-//! needs the [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
+//! A password is checked by [`passwords`], whose turn it is knows [`hashing`], guessing is slowed by
+//! [`throttle`], which networks an account knows stands in [`homes`]. The first account needs the
+//! [`setup_code`]. A login lives in [`logins`], in memory and in the store; when it ends,
 //! for whatever reason, [`Accounts::ended`] tells so. [`tokens`] stand for programs as logins do for
 //! people, and [`callers`] says whom one of them lets in, by the [`standing`] of its account.
-//! [`people`] is what admins do with accounts, [`own`] what an account does with itself.
+//! [`people`] is what admins do with accounts, [`own`] what an account does with itself,
+//! [`at_console`] what root does on the machine.
 
 mod account;
+mod at_console;
+mod audited;
 mod callers;
 mod error;
 mod factors;
+mod guessed;
+mod hashing;
+mod homes;
 mod leaked;
 mod leaving;
 mod logins;
@@ -20,6 +27,7 @@ mod passwords;
 mod pending;
 mod people;
 mod person;
+mod proving;
 mod recovery;
 mod roles;
 mod second_step;
@@ -36,35 +44,37 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use self::account::{check_names, first_record, fold, hash_of, role};
+use self::account::{check_names, first_record, fold, role};
 use self::leaked::Leaked;
 use self::leaving::Shown;
 use self::logins::{Logins, begin, new_token};
 use self::passkeys::Asked;
 use self::passwords::Passwords;
 use self::pending::Pending;
+use self::proving::Refusals;
 use self::second_step::{Entering, Waiting};
 use self::setup_code::{CodeError, SetupCode};
 use self::standing::{RULES, Rules, Standings, has_factor};
 use self::throttle::Throttle;
 use self::tokens::Tokens;
-use crate::audit;
+use crate::audit::{self, Deed};
 use crate::clock::Clock;
-use crate::network::SourceNetwork;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
-use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS, SETTINGS, TOKENS};
+use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS, SETTINGS, THROTTLE, TOKENS};
 use crate::store::{Store, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::account::{Account, AccountChange, NewAccount};
+pub use self::at_console::KnownAccount;
+pub use self::audited::{AuditEntry, AuditPage};
 pub use self::callers::TokenEntry;
 pub use self::error::AccountError;
 pub use self::factors::FactorError;
@@ -72,12 +82,13 @@ pub use self::leaving::{Offboarded, SecretSeen};
 pub use self::logins::{Kind, Login, LoginId, LoginToken};
 pub use self::notices::Notice;
 pub use self::passkeys::{Answer, NewPasskey, PasskeyInfo, Question, RelyingParty};
-pub use self::passwords::{MAX_BYTES, MIN_CHARS, PasswordError};
+pub use self::passwords::{MAX_BYTES, MIN_CHARS, MIN_CHARS_OF_TWO, PasswordError};
 pub use self::people::{Actor, NewPerson, PersonChange};
 pub use self::person::{Factors, Person};
 pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
 pub use self::second_step::FactorDue;
+pub use self::setup_code::new_code;
 pub use self::standing::Due;
 pub use self::throttle::TooMany;
 pub use self::tokens::NewToken;
@@ -117,6 +128,9 @@ struct Inner {
     shown: Shown,
     leaked: Leaked,
     throttle: Throttle,
+    refusals: Refusals,
+    /// Some account, looked up in place of those that are not there: both take the same time.
+    stand_in: OnceLock<Uuid>,
     /// Logins that wait for their second factor.
     waiting: Pending<Waiting>,
     /// Questions to passkeys.
@@ -149,7 +163,11 @@ impl Begun {
         }
         writer.put(LOGINS, id.as_bytes(), record)?;
         let at = Timestamp::from_millisecond(record.created).unwrap_or_default();
-        audit::append(writer, at, &record.account.to_string(), "login", &record.address)
+        let who = record.account.to_string();
+        let deed = Deed::new(&who, "login", &record.client);
+        let from = record.address.parse().ok();
+        from.map_or(deed, |address| deed.sent_from(address)).write(writer, at)?;
+        homes::note(writer, record)
     }
 }
 
@@ -162,14 +180,22 @@ impl Accounts {
         data_dir: &Path,
         supervisor: &Supervisor,
     ) -> Result<Self, AccountError> {
-        let (accounts, live) =
-            store.read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?))).await?;
+        let (accounts, live, wrong) = store
+            .read(|reader| Ok((reader.all(ACCOUNTS)?, reader.all(LOGINS)?, reader.all(THROTTLE)?)))
+            .await?;
         let (factors, tokens, rules) = store
             .read(|reader| {
                 let rules = reader.get(SETTINGS, RULES)?;
                 Ok((reader.all(FACTORS)?, reader.all(TOKENS)?, Rules::read(rules.as_deref())))
             })
             .await?;
+        let stand_in = accounts.first().map_or_else(OnceLock::new, |(id, _)| OnceLock::from(*id));
+        let passwords = Passwords::start(seal.peppers().clone())?;
+        for (_, account) in &accounts {
+            passwords.has_seen(&account.password_hash);
+        }
+        let key = seal.peppers().newest().ok_or(PasswordError::PepperMissing)?.key();
+        let throttle = Throttle::restored(key, wrong, clock.now());
         let configured = !accounts.is_empty();
         let setup_code = if configured {
             SetupCode::remove(data_dir);
@@ -183,13 +209,15 @@ impl Accounts {
                 seal: seal.clone(),
                 clock,
                 data_dir: data_dir.to_owned(),
-                passwords: Passwords::new(seal.peppers().clone()),
+                passwords,
                 standings: Standings::load(&accounts, &factors, rules),
                 logins: restored(accounts, live),
                 tokens: Tokens::load(tokens),
                 shown: Shown::default(),
                 leaked: Leaked::default(),
-                throttle: Throttle::default(),
+                throttle,
+                refusals: Refusals::default(),
+                stand_in,
                 waiting: Pending::default(),
                 asked: Pending::default(),
                 configured: AtomicBool::new(configured),
@@ -199,7 +227,13 @@ impl Accounts {
             }),
         };
         supervisor.spawn("logins sweeper", Essential::Yes, accounts.clone().sweep(supervisor));
+        accounts.keep_counts(supervisor);
         Ok(accounts)
+    }
+
+    /// The cost of bcrypt from now on. A cheaper hash is made anew at its account's next login.
+    pub fn set_bcrypt_cost(&self, cost: u32) {
+        self.inner.passwords.set_cost(cost);
     }
 
     fn sweep(self, supervisor: &Supervisor) -> impl Future<Output = ()> + Send + 'static {
@@ -277,7 +311,7 @@ impl Accounts {
             CodeError::TooMany(retry_after) => AccountError::TooMany(TooMany { retry_after }),
         })?;
         check_names(&new)?;
-        passwords::acceptable(password, &new.username, MIN_CHARS)?;
+        passwords::acceptable(password, &format!("{} {}", new.username, new.email), MIN_CHARS)?;
         let _one = self.inner.setting_up.lock().await;
         if self.is_configured() {
             return Err(AccountError::AlreadyConfigured);
@@ -302,6 +336,7 @@ impl Accounts {
         if !first {
             return Err(AccountError::AlreadyConfigured);
         }
+        self.inner.stand_in.get_or_init(|| account);
         self.inner.logins.put(begun.id, begun.record, role(&record));
         Ok((Account::from_record(account, record), begun.token))
     }
@@ -361,42 +396,19 @@ impl Accounts {
         found.map(|(account, record)| (account, record.era)).ok_or(AccountError::Wrong)
     }
 
-    /// Whether `password` is right, within what guessing is allowed. Without an account it never
-    /// is, after the same time.
-    async fn prove(
-        &self,
-        name: &str,
-        account: Option<(Uuid, &AccountRecord)>,
-        password: &str,
-        client: &ClientInfo,
-    ) -> Result<bool, AccountError> {
-        let network = SourceNetwork::from(client.address);
-        let now = self.inner.clock.now();
-        let at_home =
-            account.is_some_and(|(account, _)| self.inner.logins.at_home(account, network, now));
-        let attempt = self.inner.throttle.attempt(name, network, at_home);
-        let attempt = attempt.map_err(AccountError::TooMany)?;
-        let hash = account.map(|(_, record)| hash_of(record));
-        match self.inner.passwords.check(password, hash.as_ref()).await {
-            Ok(true) => {
-                attempt.right();
-                Ok(true)
-            }
-            Ok(false) => Ok(false),
-            Err(error) => {
-                attempt.unchecked();
-                Err(error.into())
-            }
-        }
+    fn stand_in(&self) -> Uuid {
+        self.inner.stand_in.get().copied().unwrap_or_default()
     }
 
     async fn by_name(&self, name: &str) -> Result<Option<(Uuid, AccountRecord)>, StoreError> {
-        let name = fold(name);
+        let (name, stand_in) = (fold(name), self.stand_in());
         self.inner
             .store
             .read(move |reader| {
-                let Some(id) = reader.get(ACCOUNT_NAMES, name.as_str())? else { return Ok(None) };
-                Ok(reader.get(ACCOUNTS, &id)?.map(|record| (id, record)))
+                let id = reader.get(ACCOUNT_NAMES, name.as_str())?;
+                // Nobody's account takes as long to be looked up as somebody's.
+                let record = reader.get(ACCOUNTS, &id.unwrap_or(stand_in))?;
+                Ok(id.zip(record))
             })
             .await
     }
@@ -428,7 +440,7 @@ impl Accounts {
         let now = self.inner.clock.now();
         let account = self.inner.logins.get(&id, now).ok_or(AccountError::NoLogin)?.account;
         self.prove_again(account, password, client).await?;
-        self.stepped_up(id, false).await
+        self.stepped_up(id, false, client).await
     }
 
     /// An account.

@@ -6,7 +6,7 @@ use super::account::{
 };
 use super::error::AccountError;
 use super::logins::{Login, LoginToken};
-use super::people::{Actor, note};
+use super::people::{Actor, names_in, note};
 use super::person::minimum;
 use super::{Accounts, Begun, ClientInfo, passwords};
 use crate::store::Writer;
@@ -48,7 +48,7 @@ impl Accounts {
         let id = login.account;
         let before = self.record(id).await?;
         let factors = self.inner.store.read(move |reader| reader.get(FACTORS, &id)).await?;
-        passwords::acceptable(new, &before.username, minimum(&factors.unwrap_or_default()))?;
+        passwords::acceptable(new, &names_in(&before), minimum(&factors.unwrap_or_default()))?;
         if !self.prove(&fold(&before.username), Some((id, &before)), current, client).await? {
             return Err(AccountError::Wrong);
         }

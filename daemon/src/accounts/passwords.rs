@@ -5,29 +5,33 @@
 //! hash names its pepper, so that a lost pepper is told from a wrong password.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bcrypt::{BcryptError, HashParts};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha384;
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use super::guessed;
+use super::hashing::Hashers;
+use crate::network::SourceNetwork;
 use crate::seal::{Pepper, Peppers};
 
-/// bcrypt's cost: 2^12 rounds.
+/// bcrypt's cost unless the boot file says another: 2^12 rounds.
 const COST: u32 = 12;
 /// Characters of a password that is the only factor (NIST SP 800-63B-4, section 3.1.1.2).
 pub const MIN_CHARS: usize = 15;
+/// Characters of a password that has a second factor beside it (the same).
+pub const MIN_CHARS_OF_TWO: usize = 8;
 /// Bytes of a password.
 pub const MAX_BYTES: usize = 1024;
-/// Passwords that are hashed or wait for it: eight seconds' worth on two cores.
-const WAITING: usize = 64;
-/// A hash of cost 12 that nobody knows a password of. Checked in place of an unknown name's, so
+/// The end of a hash that nobody knows a password of. Checked in place of an unknown name's, so
 /// that both take the same time.
-const DECOY: &str = "$2b$12$m7prWwjiAv.a/7Wl3rzwue2yqPgznLhDguIlWTXdpW/XBDDj5Queq";
+const DECOY: &str = "m7prWwjiAv.a/7Wl3rzwue2yqPgznLhDguIlWTXdpW/XBDDj5Queq";
 
 /// Why a password is not taken.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -38,12 +42,18 @@ pub enum PasswordError {
     /// Too long.
     #[error("the password is longer than {MAX_BYTES} bytes")]
     TooLong,
+    /// What not every keyboard can type.
+    #[error("the password has a control character; take letters, digits, signs and spaces")]
+    Control,
     /// Guessed first.
     #[error("this password is one of the first that a guesser tries: {0}; take another one")]
     Common(&'static str),
     /// All hashers are busy.
     #[error("too many logins at this moment; try again in a few seconds")]
     Busy,
+    /// The system gives no thread.
+    #[error("the system gives no thread to hash passwords on")]
+    NoThread,
     /// The hash was made with a pepper that this machine does not have.
     #[error(
         "the password cannot be checked: its pepper is missing on this machine. Restore the file \
@@ -62,30 +72,60 @@ pub(super) struct PasswordHash {
     pub(super) pepper: String,
 }
 
-/// Hashes and checks passwords, a bounded number at a time.
+/// Who asks for a hash: whose turn it is goes by that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// Where from. None: the room itself, for somebody whom it has let in.
+    pub(super) network: Option<SourceNetwork>,
+    /// The account has logged in from there before.
+    pub(super) at_home: bool,
+}
+
+/// For somebody who has proven a password, or the set-up code, and so had a turn already.
+const LET_IN: Asker = Asker { network: None, at_home: true };
+
+/// Hashes and checks passwords, in a fair queue.
 #[derive(Clone)]
 pub(super) struct Passwords {
     peppers: Peppers,
-    hashing: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    hashers: Hashers,
+    cost: Arc<AtomicU32>,
+    /// The dearest cost of any hash that was seen.
+    dearest: Arc<AtomicU32>,
 }
 
 impl Passwords {
-    pub(super) fn new(peppers: Peppers) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
+    pub(super) fn start(peppers: Peppers) -> Result<Self, PasswordError> {
+        Ok(Self {
             peppers,
-            hashing: Arc::new(Semaphore::new(cores)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-        }
+            hashers: Hashers::start()?,
+            cost: Arc::new(AtomicU32::new(COST)),
+            dearest: Arc::default(),
+        })
     }
 
+    /// The cost of hashes from now on.
+    pub(super) fn set_cost(&self, cost: u32) {
+        self.cost.store(cost, Ordering::Release);
+    }
+
+    /// A hash that stands in the store: every check takes as long as the dearest.
+    pub(super) fn has_seen(&self, bcrypt: &str) {
+        self.dearest.fetch_max(cost_of(bcrypt).unwrap_or(0), Ordering::AcqRel);
+    }
+
+    fn cost(&self) -> u32 {
+        self.cost.load(Ordering::Acquire)
+    }
+
+    /// Hashes a new password, for somebody who has been let in.
     pub(super) async fn hash(&self, password: &str) -> Result<PasswordHash, PasswordError> {
         let pepper = self.peppers.newest().ok_or(PasswordError::PepperMissing)?;
-        let id = pepper.id.clone();
+        let (id, cost) = (pepper.id.clone(), self.cost());
         let prehash = prehash(pepper, password)?;
-        let bcrypt = self.blocking(move || bcrypt::hash(prehash.as_str(), COST)).await?;
-        Ok(PasswordHash { bcrypt, pepper: id })
+        let work = move || bcrypt::hash(prehash.as_str(), cost);
+        let hashed = self.hashers.run(LET_IN, work).await?;
+        Ok(PasswordHash { bcrypt: hashed.map_err(|_| PasswordError::Hash)?, pepper: id })
     }
 
     /// Whether `password` is the one; without a hash, never, after the same time.
@@ -93,31 +133,43 @@ impl Passwords {
         &self,
         password: &str,
         hash: Option<&PasswordHash>,
+        asker: Asker,
     ) -> Result<bool, PasswordError> {
+        let level = self.cost().max(self.dearest.load(Ordering::Acquire));
         let (bcrypt, pepper) = match hash {
             Some(hash) => (hash.bcrypt.clone(), self.peppers.by_id(&hash.pepper)),
-            None => (DECOY.to_owned(), self.peppers.newest()),
+            None => (decoy(level), self.peppers.newest()),
         };
         let prehash = prehash(pepper.ok_or(PasswordError::PepperMissing)?, password)?;
-        let right = self.blocking(move || bcrypt::verify(prehash.as_str(), &bcrypt)).await?;
+        let work = move || verify(&prehash, &bcrypt, level);
+        let right = self.hashers.run(asker, work).await?.map_err(|_| PasswordError::Hash)?;
         Ok(right && hash.is_some())
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let busy = |_| PasswordError::Busy;
-        let place =
-            Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let core = Arc::clone(&self.hashing).acquire_owned().await.map_err(busy)?;
-        let done = tokio::task::spawn_blocking(move || {
-            // Held by the work and not by who waits for it: they may leave before it ends.
-            let (_place, _core) = (place, core);
-            work()
-        });
-        done.await.map_err(|_| PasswordError::Hash)?.map_err(|_| PasswordError::Hash)
+    /// Whether a hash is cheaper than hashes made now, or has an older pepper.
+    pub(super) fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        let cheaper = cost_of(&hash.bcrypt).is_some_and(|cost| cost < self.cost());
+        cheaper || self.peppers.newest().is_some_and(|newest| newest.id != hash.pepper)
     }
+}
+
+fn cost_of(bcrypt: &str) -> Option<u32> {
+    Some(bcrypt.parse::<HashParts>().ok()?.get_cost())
+}
+
+fn decoy(cost: u32) -> String {
+    format!("$2b${cost:02}${DECOY}")
+}
+
+/// A cheaper hash than the `level` takes as long: each step up the ladder costs what all the steps
+/// below it do, and once more.
+fn verify(prehash: &str, bcrypt: &str, level: u32) -> Result<bool, BcryptError> {
+    let right = bcrypt::verify(prehash, bcrypt)?;
+    let cost = cost_of(bcrypt).unwrap_or(level);
+    for step in cost..level {
+        bcrypt::verify(prehash, &decoy(step))?;
+    }
+    Ok(right)
 }
 
 /// 64 characters that depend on every byte of the password. It is put into NFC first: two keyboards
@@ -140,12 +192,10 @@ pub(super) fn same(one: &str, other: &str) -> bool {
     normal(one) == normal(other)
 }
 
-/// Checks a new password against the rules: its length, and whether a guesser tries it first.
-pub(super) fn acceptable(
-    password: &str,
-    username: &str,
-    minimum: usize,
-) -> Result<(), PasswordError> {
+/// Checks a new password against the rules of NIST SP 800-63B-4: its length, and whether a guesser
+/// tries it first. `names` are words that go with the account, with spaces between them. The
+/// `minimum` is [`MIN_CHARS`], or [`MIN_CHARS_OF_TWO`].
+pub(super) fn acceptable(password: &str, names: &str, minimum: usize) -> Result<(), PasswordError> {
     let password = normal(password);
     let chars = password.chars().count();
     if chars < minimum {
@@ -154,29 +204,13 @@ pub(super) fn acceptable(
     if password.len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
     }
-    let folded = password.to_lowercase();
-    let letters: Vec<char> = folded.chars().collect();
-    if letters.windows(2).all(|pair| pair.first() == pair.last()) {
-        return Err(PasswordError::Common("one character again and again"));
+    if password.chars().any(char::is_control) {
+        return Err(PasswordError::Control);
     }
-    let username = username.to_lowercase();
-    if !username.is_empty() && folded.replace(&username, "").chars().count() < 8 {
-        return Err(PasswordError::Common("little more than the user name"));
+    match guessed::first_reason(&password, names, minimum) {
+        Some(reason) => Err(PasswordError::Common(reason)),
+        None => Ok(()),
     }
-    let runs = [
-        "123456789012345678901234567890",
-        "abcdefghijklmnopqrstuvwxyz",
-        "qwertyuiopasdfghjklzxcvbnm",
-    ];
-    if runs.iter().any(|run| run.contains(folded.as_str())) {
-        return Err(PasswordError::Common("a run of keys"));
-    }
-    let common = ["password", "passwort", "letmein", "administrator", "iloveyou", "welcome"];
-    let bare: String = folded.chars().filter(|letter| letter.is_alphabetic()).collect();
-    if common.iter().any(|word| bare.replace(word, "").is_empty() && !bare.is_empty()) {
-        return Err(PasswordError::Common("a very common password"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -187,18 +221,22 @@ mod tests {
     fn passwords() -> (tempfile::TempDir, Passwords) {
         let data = tempfile::tempdir().unwrap();
         let seal = Seal::open(data.path()).unwrap();
-        let passwords = Passwords::new(seal.peppers().clone());
+        let passwords = Passwords::start(seal.peppers().clone()).unwrap();
+        passwords.set_cost(4);
         (data, passwords)
     }
+
+    const ASKER: Asker = Asker { network: Some(SourceNetwork::V4([198, 51, 100])), at_home: false };
 
     #[tokio::test]
     async fn l6_a_hash_is_bcrypt_with_cost_12_and_checks_its_password_alone() {
         let (_data, passwords) = passwords();
+        passwords.set_cost(COST);
         let hash = passwords.hash("a mast in the meadow").await.unwrap();
         assert!(hash.bcrypt.starts_with("$2b$12$"), "{}", hash.bcrypt);
-        assert!(passwords.check("a mast in the meadow", Some(&hash)).await.unwrap());
-        assert!(!passwords.check("a mast in the meadow ", Some(&hash)).await.unwrap());
-        assert!(!passwords.check("a mast in the meadow", None).await.unwrap());
+        assert!(passwords.check("a mast in the meadow", Some(&hash), ASKER).await.unwrap());
+        assert!(!passwords.check("a mast in the meadow ", Some(&hash), ASKER).await.unwrap());
+        assert!(!passwords.check("a mast in the meadow", None, ASKER).await.unwrap());
     }
 
     #[tokio::test]
@@ -206,11 +244,11 @@ mod tests {
         let (_data, passwords) = passwords();
         let (one, two) = ("x".repeat(72) + "1", "x".repeat(72) + "2");
         let hash = passwords.hash(&one).await.unwrap();
-        assert!(passwords.check(&one, Some(&hash)).await.unwrap());
-        assert!(!passwords.check(&two, Some(&hash)).await.unwrap());
+        assert!(passwords.check(&one, Some(&hash), ASKER).await.unwrap());
+        assert!(!passwords.check(&two, Some(&hash), ASKER).await.unwrap());
         let (nul, cut) = ("before\0after and more", "before\0other and more");
         let hash = passwords.hash(nul).await.unwrap();
-        assert!(!passwords.check(cut, Some(&hash)).await.unwrap());
+        assert!(!passwords.check(cut, Some(&hash), ASKER).await.unwrap());
     }
 
     #[tokio::test]
@@ -218,22 +256,30 @@ mod tests {
         let (_data, passwords) = passwords();
         let (one, two) = ("caf\u{e9} on the hill", "cafe\u{301} on the hill");
         let hash = passwords.hash(one).await.unwrap();
-        assert!(passwords.check(two, Some(&hash)).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn l6_more_than_can_wait_is_refused_at_once() {
-        let (_data, passwords) = passwords();
-        let places = Arc::clone(&passwords.waiting);
-        let all = u32::try_from(WAITING).unwrap();
-        let _all = places.acquire_many_owned(all).await.unwrap();
-        assert_eq!(passwords.check("any", None).await, Err(PasswordError::Busy));
+        assert!(passwords.check(two, Some(&hash), ASKER).await.unwrap());
     }
 
     #[test]
-    fn the_decoy_costs_what_a_hash_costs() {
-        let decoy: bcrypt::HashParts = DECOY.parse().unwrap();
-        assert_eq!(decoy.get_cost(), COST);
+    fn l3_the_decoy_costs_what_a_hash_costs() {
+        for cost in [4, COST, 14] {
+            assert_eq!(cost_of(&decoy(cost)), Some(cost));
+        }
+        assert!(!bcrypt::verify("any", &decoy(4)).unwrap());
+    }
+
+    #[tokio::test]
+    async fn l6_a_hash_is_outdated_by_a_higher_cost_and_not_by_a_lower_one() {
+        let (_data, passwords) = passwords();
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
+        assert!(!passwords.is_outdated(&hash));
+        passwords.set_cost(5);
+        assert!(passwords.is_outdated(&hash));
+        assert!(passwords.check("a mast in the meadow", Some(&hash), ASKER).await.unwrap());
+        let hash = passwords.hash("a mast in the meadow").await.unwrap();
+        passwords.set_cost(4);
+        assert!(!passwords.is_outdated(&hash));
+        let other_pepper = PasswordHash { pepper: "another".to_owned(), ..hash };
+        assert!(passwords.is_outdated(&other_pepper));
     }
 
     #[tokio::test]
@@ -241,23 +287,23 @@ mod tests {
         let (_one, first) = passwords();
         let (_two, second) = passwords();
         let hash = first.hash("a mast in the meadow").await.unwrap();
-        let checked = second.check("a mast in the meadow", Some(&hash)).await;
+        let checked = second.check("a mast in the meadow", Some(&hash), ASKER).await;
         assert_eq!(checked, Err(PasswordError::PepperMissing));
     }
 
     #[test]
-    fn l6_short_common_and_named_passwords_are_refused_with_the_reason() {
-        assert_eq!(acceptable("short", "olga", MIN_CHARS), Err(PasswordError::TooShort(5, 15)));
-        assert_eq!(acceptable(&"x".repeat(1025), "", MIN_CHARS), Err(PasswordError::TooLong));
-        for common in
-            ["aaaaaaaaaaaaaaaaaaaa", "123456789012345", "Password12345678!", "olgaolgaolgaolga12"]
-        {
-            assert!(
-                matches!(acceptable(common, "olga", MIN_CHARS), Err(PasswordError::Common(_))),
-                "{common}"
-            );
+    fn l6_short_common_and_own_passwords_are_refused_with_the_reason() {
+        let judged = |password: &str| acceptable(password, "olga net.example.org", MIN_CHARS);
+        assert_eq!(judged("short"), Err(PasswordError::TooShort(5, 15)));
+        assert_eq!(judged(&"x".repeat(1025)), Err(PasswordError::TooLong));
+        assert_eq!(judged("a mast in\0 the meadow"), Err(PasswordError::Control));
+        for common in ["aaaaaaaaaaaaaaaaaaaa", "Password12345678!", "olgaolgaolgaolga12"] {
+            assert!(matches!(judged(common), Err(PasswordError::Common(_))), "{common}");
         }
-        acceptable("a mast in the meadow", "olga", MIN_CHARS).unwrap();
-        acceptable("пятнадцать букв", "olga", MIN_CHARS).unwrap();
+        for good in ["a mast in the meadow", "пятнадцать букв", &"mast, meadow, ".repeat(73)]
+        {
+            assert_eq!(judged(good), Ok(()), "{good}");
+        }
+        assert_eq!(acceptable("kvx7 grau", "", MIN_CHARS_OF_TWO), Ok(()));
     }
 }

@@ -19,7 +19,7 @@ use super::passwords::{self, MIN_CHARS, PasswordHash};
 use super::roles::Role;
 use super::standing::{RULES, Rules, has_factor};
 use super::{Accounts, notices};
-use crate::audit;
+use crate::audit::Deed;
 use crate::store::records::AccountRecord;
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, HOMES, LOGINS, NOTICES, SETTINGS};
 use crate::store::{StoreError, Writer};
@@ -87,14 +87,18 @@ pub(super) fn note(
     what: &str,
     about: &str,
 ) -> Result<(), StoreError> {
-    let about = format!("{about}, from {}", by.address.to_canonical());
-    audit::append(writer, at, &by.account.to_string(), what, &about)
+    Deed::new(&by.account.to_string(), what, about).sent_from(by.address).write(writer, at)
 }
 
 /// The user name of an account, for a sentence.
 pub(super) fn name_of(writer: &Writer<'_>, id: Uuid) -> Result<String, StoreError> {
     let found = writer.get(ACCOUNTS, &id)?;
     Ok(found.map_or_else(|| "a deleted account".to_owned(), |record| record.username))
+}
+
+/// What a guesser knows of an account.
+pub(super) fn names_in(record: &AccountRecord) -> String {
+    format!("{} {}", record.username, record.email)
 }
 
 fn is_admin(record: &AccountRecord) -> bool {
@@ -236,7 +240,7 @@ impl Accounts {
         check_username(&username)?;
         check_person_name(&new.first_name)?;
         check_person_name(&new.last_name)?;
-        passwords::acceptable(password, &username, MIN_CHARS)?;
+        passwords::acceptable(password, &format!("{username} {}", new.email), MIN_CHARS)?;
         let hash = self.inner.passwords.hash(password).await?;
         let (id, now) = (Uuid::new_v4(), self.inner.clock.now());
         let names = NewAccount {
@@ -312,7 +316,7 @@ impl Accounts {
         let read = self.inner.store.read(move |reader| reader.get(ACCOUNTS, &id)).await?;
         let record = read.ok_or(AccountError::NoAccount)?;
         // Whether a factor is beside it may change at any time.
-        passwords::acceptable(password, &record.username, MIN_CHARS)?;
+        passwords::acceptable(password, &names_in(&record), MIN_CHARS)?;
         Ok(self.inner.passwords.hash(password).await?)
     }
 

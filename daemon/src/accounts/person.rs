@@ -10,13 +10,9 @@ use super::error::AccountError;
 use super::logins::time;
 use super::notices::Notice;
 use super::standing::{Due, has_factor};
-use super::{Accounts, MIN_CHARS};
+use super::{Accounts, MIN_CHARS, MIN_CHARS_OF_TWO};
 use crate::store::records::{AccountRecord, FactorsRecord, HomesRecord};
 use crate::store::tables::{ACCOUNTS, FACTORS, HOMES};
-
-/// Characters of a password beside which there is a second factor (NIST SP 800-63B-4, section
-/// 3.1.1.2).
-const MIN_CHARS_BESIDE: usize = 8;
 
 /// The second factors of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +55,7 @@ impl Person {
 
 /// Characters that a new password of an account needs.
 pub(super) fn minimum(factors: &FactorsRecord) -> usize {
-    if has_factor(factors) { MIN_CHARS_BESIDE } else { MIN_CHARS }
+    if has_factor(factors) { MIN_CHARS_OF_TWO } else { MIN_CHARS }
 }
 
 impl Accounts {

@@ -6,6 +6,7 @@
 //! its password.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use super::{
     Account, AccountError, Accounts, Begun, ClientInfo, Login, LoginId, LoginToken, notices,
     recovery, role, totp,
 };
-use crate::audit;
+use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::seal::Secret;
 use crate::store::records::{AccountRecord, FactorsRecord, RecoveryRecord};
@@ -88,7 +89,7 @@ impl Fitting {
         writer: &Writer<'_>,
         account: Uuid,
         at: Timestamp,
-        from: &str,
+        from: IpAddr,
     ) -> Result<bool, StoreError> {
         let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
         match self {
@@ -109,7 +110,9 @@ impl Fitting {
                     return Ok(false);
                 }
                 writer.put(FACTORS, &account, &record)?;
-                audit::append(writer, at, &account.to_string(), "recovery-code-used", from)?;
+                Deed::new(&account.to_string(), "recovery-code-used", "")
+                    .sent_from(from)
+                    .write(writer, at)?;
                 let told = format!(
                     "A recovery code took the place of your second factor, from {from}; {left} are \
                      left. If that was not you, change your password and make new codes."
@@ -157,7 +160,7 @@ impl Accounts {
         let network = SourceNetwork::from(client.address);
         let waiting = self.inner.waiting.with(id, network, |waiting| waiting.clone());
         let Waiting { account, era, idle: said, .. } = waiting.ok_or(FactorError::Gone)?;
-        let attempt = self.code_attempt(account, code, client)?;
+        let attempt = self.code_attempt(account, code, client).await?;
         // Counted before it is checked, so that many at the same moment count as many.
         let codes = self.inner.waiting.with(id, network, |waiting| {
             waiting.codes += 1;
@@ -171,8 +174,8 @@ impl Accounts {
         let entered = match self.fitting(account, code).await {
             Ok(Some(fitting)) => {
                 let now = self.inner.clock.now();
-                let from = client.address.to_canonical().to_string();
-                let spend = move |writer: &Writer<'_>| fitting.spend(writer, account, now, &from);
+                let from = client.address.to_canonical();
+                let spend = move |writer: &Writer<'_>| fitting.spend(writer, account, now, from);
                 let entering =
                     Entering { account, era: Some(era), idle: idle.or(said), factor: true };
                 self.enter(entering, client, spend).await
@@ -208,9 +211,11 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         self.inner.waiting.take(id, client.address.into());
         let now = self.inner.clock.now();
-        let from = client.address.to_canonical().to_string();
+        let from = client.address.to_canonical();
         let write = move |writer: &Writer<'_>| {
-            audit::append(writer, now, &account.to_string(), "second-factor-refused", &from)?;
+            Deed::new(&account.to_string(), "second-factor-refused", "")
+                .sent_from(from)
+                .write(writer, now)?;
             let told = format!(
                 "Somebody typed your right password and then {CODES} wrong codes, from {from}. If \
                  that was not you, change your password."
@@ -222,18 +227,17 @@ impl Accounts {
 
     /// Counts an attempt with a code. A recovery code has too many bits to be guessed from many
     /// networks, so that only its own network's count holds it back.
-    fn code_attempt(
+    async fn code_attempt(
         &self,
         account: Uuid,
         code: &str,
         client: &ClientInfo,
     ) -> Result<Attempt<'_>, AccountError> {
         let network = SourceNetwork::from(client.address);
-        let now = self.inner.clock.now();
         let (name, at_home) = if recovery::hash_of(code).is_some() {
             (format!("recovery/{account}"), true)
         } else {
-            (totp::sealed_as(account), self.inner.logins.at_home(account, network, now))
+            (totp::sealed_as(account), self.at_home(Some(account), client).await?)
         };
         self.inner.throttle.attempt(&name, network, at_home).map_err(AccountError::TooMany)
     }
@@ -299,17 +303,17 @@ impl Accounts {
     ) -> Result<Login, AccountError> {
         let now = self.inner.clock.now();
         let account = self.inner.logins.get(&id, now).ok_or(AccountError::NoLogin)?.account;
-        let attempt = self.code_attempt(account, code, client)?;
+        let attempt = self.code_attempt(account, code, client).await?;
         let Some(fitting) = self.fitting(account, code).await? else {
             return Err(FactorError::CodeWrong.into());
         };
-        let from = client.address.to_canonical().to_string();
-        let spend = move |writer: &Writer<'_>| fitting.spend(writer, account, now, &from);
+        let from = client.address.to_canonical();
+        let spend = move |writer: &Writer<'_>| fitting.spend(writer, account, now, from);
         if !self.inner.store.write(spend).await? {
             return Err(FactorError::CodeWrong.into());
         }
         attempt.right();
-        self.stepped_up(id, true).await
+        self.stepped_up(id, true, client).await
     }
 
     /// Notes that a login has stepped up.
@@ -317,14 +321,16 @@ impl Accounts {
         &self,
         id: LoginId,
         factor: bool,
+        client: &ClientInfo,
     ) -> Result<Login, AccountError> {
+        let from = client.address.to_canonical();
         let at = self.inner.clock.now();
         let stepped = self.inner.logins.step_up(id, factor, at);
         let (login, written) = stepped.ok_or(AccountError::NoLogin)?;
         let who = login.account.to_string();
         let write = move |writer: &Writer<'_>| {
             writer.put(crate::store::tables::LOGINS, id.as_bytes(), &written)?;
-            audit::append(writer, at, &who, "step-up", &written.address)
+            Deed::new(&who, "step-up", &written.client).sent_from(from).write(writer, at)
         };
         self.inner.store.write(write).await?;
         Ok(login)

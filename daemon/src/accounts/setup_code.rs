@@ -108,6 +108,13 @@ impl SetupCode {
 }
 
 fn make(path: &Path) -> Result<Zeroizing<String>, SealError> {
+    let code = new_code()?;
+    seal::write_private(path, format!("{}\n", code.as_str()).as_bytes())?;
+    Ok(code)
+}
+
+/// A code of 100 bits that nobody has had before, in four groups.
+pub fn new_code() -> Result<Zeroizing<String>, SealError> {
     let mut code = Zeroizing::new(String::with_capacity(LETTERS + LETTERS / GROUP));
     for (index, byte) in seal::random::<LETTERS>()?.into_iter().enumerate() {
         if index > 0 && index % GROUP == 0 {
@@ -116,7 +123,6 @@ fn make(path: &Path) -> Result<Zeroizing<String>, SealError> {
         // 32 divides 256, so every letter is as likely.
         code.extend(ALPHABET.get(usize::from(byte % 32)));
     }
-    seal::write_private(path, format!("{}\n", code.as_str()).as_bytes())?;
     Ok(code)
 }
 

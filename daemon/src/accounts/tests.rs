@@ -27,6 +27,7 @@ async fn room() -> Room {
     let accounts = Accounts::start(store.clone(), &seal, clock, data.path(), &Supervisor::new())
         .await
         .unwrap();
+    accounts.set_bcrypt_cost(4);
     Room { accounts, hand, store, seal, data }
 }
 
@@ -174,6 +175,7 @@ async fn l1_step_up_lasts_five_minutes() {
 #[tokio::test]
 async fn l6_the_store_holds_bcrypt_and_no_password() {
     let room = room().await;
+    room.accounts.set_bcrypt_cost(12);
     room.set_up().await;
     let accounts = room.store.read(|reader| reader.all(ACCOUNTS)).await.unwrap();
     assert!(accounts[0].1.password_hash.starts_with("$2b$12$"));
@@ -254,8 +256,8 @@ async fn l1_a_set_up_whose_caller_left_is_noticed() {
     assert!(!room.data.path().join("setup-code").exists());
 }
 
-#[tokio::test(start_paused = true)]
-async fn l1_guessing_is_held_back_under_every_spelling_of_the_name() {
+#[tokio::test]
+async fn l3_guessing_is_held_back_under_every_spelling_of_the_name() {
     let room = room().await;
     room.set_up().await;
     for _ in 0..10 {
@@ -322,4 +324,147 @@ async fn what_accounts_do_stands_in_the_audit() {
     assert_eq!(deeds, ["set-up", "login", "step-up", "logout"]);
     assert!(entries.iter().all(|(_, entry)| entry.who == login.account.to_string()));
     assert_eq!(room.store.read(audit::first_broken).await.unwrap(), None);
+}
+
+/// From the `number`th of many networks.
+fn stranger(number: u8) -> ClientInfo {
+    ClientInfo { address: [203, 0, number, 7].into(), agent: "stranger".to_owned() }
+}
+
+#[tokio::test]
+async fn l3_a_crowd_of_strangers_does_not_lock_the_owner_out_at_home() {
+    let room = room().await;
+    room.set_up().await;
+    let mut wrong = 0;
+    for number in 0..60 {
+        match room.accounts.login("olga", "wrong", None, &stranger(number)).await {
+            Err(AccountError::Wrong) => wrong += 1,
+            Err(AccountError::TooMany(_)) => {}
+            _ => panic!("neither wrong nor throttled"),
+        }
+    }
+    assert_eq!(wrong, 50);
+    let right = room.accounts.login("olga", PASSWORD, None, &stranger(200)).await;
+    assert!(matches!(right, Err(AccountError::TooMany(_))), "the day's number is used up");
+    let (account, _) = room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+    room.accounts.keep(false).await.unwrap();
+    let told = room.accounts.notices(account.id).await.unwrap();
+    assert_eq!(told.iter().filter(|notice| notice.message.contains("guessed")).count(), 1);
+}
+
+#[tokio::test]
+async fn l3_a_home_stays_one_without_a_live_login() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    room.accounts.logout_all(login.account).await.unwrap();
+    assert!(room.accounts.at_home(Some(login.account), &client()).await.unwrap());
+    assert!(!room.accounts.at_home(Some(login.account), &stranger(1)).await.unwrap());
+    assert!(!room.accounts.at_home(None, &client()).await.unwrap());
+}
+
+#[tokio::test]
+async fn l3_a_login_from_a_new_network_is_told_and_the_first_is_not() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let id = room.accounts.authenticate(token.expose()).await.unwrap().account;
+    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+    assert!(room.accounts.notices(id).await.unwrap().is_empty());
+    for _ in 0..2 {
+        room.accounts.login("olga", PASSWORD, None, &stranger(1)).await.unwrap();
+    }
+    let told = room.accounts.notices(id).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].message.contains("203.0.1.7"), "{}", told[0].message);
+    let entries = room.store.read(|reader| reader.all(crate::store::tables::AUDIT)).await.unwrap();
+    let new = entries.iter().filter(|(_, entry)| entry.what == "login-new-network");
+    let from: Vec<Option<&str>> = new.map(|(_, entry)| entry.address.as_deref()).collect();
+    assert_eq!(from, [Some("203.0.1.7")]);
+}
+
+#[tokio::test]
+async fn l3_an_account_keeps_fifty_networks_and_the_least_recent_goes() {
+    let room = room().await;
+    let token = room.set_up().await;
+    let id = room.accounts.authenticate(token.expose()).await.unwrap().account;
+    for number in 0..50 {
+        room.hand.advance(Duration::from_secs(1));
+        room.accounts.login("olga", PASSWORD, None, &stranger(number)).await.unwrap();
+    }
+    assert!(!room.accounts.at_home(Some(id), &stranger(60)).await.unwrap());
+    let homes = room.store.read(move |reader| reader.get(crate::store::tables::HOMES, &id)).await;
+    let homes = homes.unwrap().unwrap().networks;
+    assert_eq!(homes.len(), 50);
+    assert!(homes.iter().all(|(network, ..)| network != "198.51.100.0/24"));
+}
+
+#[tokio::test]
+async fn l3_wrong_passwords_stand_in_the_audit_with_their_origin_and_names_that_slipped_do_not() {
+    let room = room().await;
+    room.set_up().await;
+    for name in ["olga", "a password in the wrong field"] {
+        let refused = room.accounts.login(name, "wrong", None, &stranger(1)).await;
+        assert!(matches!(refused, Err(AccountError::Wrong)));
+    }
+    room.accounts.keep(false).await.unwrap();
+    let entries = room.store.read(|reader| reader.all(crate::store::tables::AUDIT)).await.unwrap();
+    let refused: Vec<_> =
+        entries.iter().filter(|(_, entry)| entry.what == "password-refused").collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].1.address.as_deref(), Some("203.0.1.7"));
+    assert_eq!(room.store.read(audit::first_broken).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn l6_a_cheap_hash_is_made_anew_at_the_next_login_and_counts_after_a_restart() {
+    let room = room().await;
+    room.set_up().await;
+    let cost = async || {
+        let accounts = room.store.read(|reader| reader.all(ACCOUNTS)).await.unwrap();
+        accounts[0].1.password_hash[..7].to_owned()
+    };
+    assert_eq!(cost().await, "$2b$04$");
+    room.accounts.set_bcrypt_cost(5);
+    assert!(room.accounts.login("olga", "wrong", None, &client()).await.is_err());
+    assert_eq!(cost().await, "$2b$04$", "a wrong password is not hashed anew");
+    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+    assert_eq!(cost().await, "$2b$05$");
+    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+}
+
+#[tokio::test]
+async fn l3_what_nobody_can_have_is_refused_and_counts_as_no_guess() {
+    let room = room().await;
+    room.set_up().await;
+    let (name, password) = ("o".repeat(255), "p".repeat(1025));
+    for (name, password) in [
+        (name.as_str(), PASSWORD),
+        ("olga", password.as_str()),
+        ("ol\0ga", PASSWORD),
+        ("olga", "a mast\0 in the meadow"),
+    ] {
+        for _ in 0..11 {
+            let refused = room.accounts.login(name, password, None, &client()).await;
+            assert!(matches!(refused, Err(AccountError::CredentialForm)));
+        }
+    }
+    room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+}
+
+#[tokio::test]
+async fn l3_networks_that_try_many_names_are_noted_and_a_crowd_of_them_does_not_fill_the_audit() {
+    let room = room().await;
+    room.set_up().await;
+    for number in 0..3 {
+        for name in 0..50 {
+            let (name, from) = (format!("{name}"), stranger(number));
+            let refused = room.accounts.login(&name, "wrong", None, &from).await;
+            assert!(matches!(refused, Err(AccountError::Wrong)));
+        }
+    }
+    room.accounts.keep(false).await.unwrap();
+    let entries = room.store.read(|reader| reader.all(crate::store::tables::AUDIT)).await.unwrap();
+    let throttled = entries.iter().filter(|(_, entry)| entry.what == "network-throttled");
+    let about: Vec<&str> = throttled.map(|(_, entry)| entry.about.as_str()).collect();
+    assert_eq!(about, ["203.0.0.0/24"]);
 }

@@ -2,35 +2,42 @@
 //!
 //! Wrong attempts are counted three times: for a name from one network, for that network whatever
 //! the name (one password tried on many names), and for a name whatever the network (many machines
-//! on one name). Beyond its free attempts each count doubles the wait, and an attempt within the
-//! wait is answered at once. The last count is not asked where the account has a live login from
-//! the same network: a crowd elsewhere does not keep its owner out.
+//! on one name). Beyond its free attempts each of the first two doubles the wait, up to a quarter
+//! of an hour; the last allows so many within any day. An attempt within a wait is answered at once
+//! and counts nowhere.
+//!
+//! Where an account has logged in before, it is at home, and only the first count is asked: what
+//! strangers do elsewhere, or with other names from the same network, keeps nobody out there.
 //!
 //! An attempt counts before it is checked, so that two hundred at the same moment count as two
-//! hundred.
+//! hundred. Counts that are half way or further are written within a second, in one transaction for
+//! all: a power cut loses those of that second, and a clean end loses none. Names stand there as a
+//! keyed hash, since whoever slips types a password there.
+
+mod count;
+mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha384;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
+use self::count::Count;
+use self::target::{NameHash, Target};
 use crate::network::SourceNetwork;
+use crate::store::records::ThrottleRecord;
+use crate::store::tables::THROTTLE;
+use crate::store::{StoreError, Writer};
 
-/// Free attempts on one name from one network.
-const FREE_PAIR: u32 = 10;
-/// Free attempts from one network: several people may share it.
-const FREE_NETWORK: u32 = 50;
-/// Free attempts on one name.
-const FREE_NAME: u32 = 100;
-/// The longest wait.
-const LONGEST: Duration = Duration::from_mins(15);
-/// How long a count is remembered after its last attempt.
-const MEMORY: Duration = Duration::from_hours(1);
-/// Counts in memory; beyond it the oldest go.
+/// Counts in memory; beyond it the smallest go, and of these the oldest.
 const COUNTS: usize = 10_000;
-/// Characters of a name that count.
-const NAME_CHARS: usize = 128;
 
 /// Come back later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,231 +46,214 @@ pub struct TooMany {
     pub retry_after: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Target {
-    Pair(String, SourceNetwork),
-    Network(SourceNetwork),
-    Name(String),
-}
-
-impl Target {
-    fn free(&self) -> u32 {
-        match self {
-            Self::Pair(..) => FREE_PAIR,
-            Self::Network(_) => FREE_NETWORK,
-            Self::Name(_) => FREE_NAME,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    wrong: u32,
-    blocked_until: Instant,
-    last: Instant,
-}
-
 /// All counts.
-#[derive(Default)]
 pub(super) struct Throttle {
-    counts: Mutex<HashMap<Target, Count>>,
+    /// Makes names unreadable.
+    key: Zeroizing<Vec<u8>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    counts: HashMap<Target, Count>,
+    /// Rows of counts that are gone, still in the store.
+    gone: Vec<String>,
 }
 
 /// An attempt that has been counted as wrong, until somebody says otherwise.
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
     targets: Vec<Target>,
+    /// Those of which it used up what is free.
+    full: Vec<Target>,
+}
+
+/// What is to be written.
+pub(super) struct Unwritten {
+    rows: Vec<(Target, ThrottleRecord)>,
+    gone: Vec<String>,
 }
 
 impl Throttle {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Count>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// With what an earlier life wrote. The `key` has to outlast restarts.
+    pub(super) fn restored(
+        key: &[u8],
+        rows: Vec<(String, ThrottleRecord)>,
+        wall: Timestamp,
+    ) -> Self {
+        let (mut state, now) = (State::default(), Instant::now());
+        for (row, record) in rows {
+            match Target::from_row(&row) {
+                Some(target) => {
+                    let count = Count::from_record(&record, &target, now, wall);
+                    state.counts.insert(target, count);
+                }
+                None => state.gone.push(row),
+            }
+        }
+        Self { key: Zeroizing::new(key.to_vec()), state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, name: &str) -> NameHash {
+        let mut hash = NameHash::default();
+        // A key of any length will do, so there is one.
+        if let Ok(mut mac) = Hmac::<Sha384>::new_from_slice(&self.key) {
+            mac.update(b"throttle\0");
+            mac.update(name.as_bytes());
+            let full = mac.finalize().into_bytes();
+            hash.iter_mut().zip(full).for_each(|(to, from)| *to = from);
+        }
+        hash
     }
 
     /// Counts an attempt on `name`, or says when the next one may come. `at_home`: the account has
-    /// a live login from this network.
+    /// logged in from this network before.
     pub(super) fn attempt(
         &self,
         name: &str,
         network: SourceNetwork,
         at_home: bool,
     ) -> Result<Attempt<'_>, TooMany> {
-        let now = Instant::now();
-        // Bounded: a name is what somebody typed.
-        let name: String = name.chars().take(NAME_CHARS).collect();
-        let mut targets = vec![Target::Pair(name.clone(), network), Target::Network(network)];
+        let (now, name) = (Instant::now(), self.hash(name));
+        let mut targets = vec![Target::Pair(name, network)];
         if !at_home {
-            targets.push(Target::Name(name));
+            targets.extend([Target::Network(network), Target::Name(name)]);
         }
-        let mut counts = self.lock();
-        let waits = targets.iter().filter_map(|target| counts.get(target));
-        let blocked = waits.map(|count| count.blocked_until).max().filter(|until| now < *until);
-        if let Some(until) = blocked {
-            return Err(TooMany { retry_after: until - now });
+        let mut state = self.lock();
+        let waits = targets.iter().filter_map(|target| state.counts.get(target)?.wait(now));
+        if let Some(retry_after) = waits.max() {
+            return Err(TooMany { retry_after });
         }
-        for target in &targets {
-            count(&mut counts, target, now);
+        let full = targets.iter().filter(|target| state.count(target, now)).copied().collect();
+        drop(state);
+        Ok(Attempt { throttle: self, targets, full })
+    }
+
+    /// Forgets what was counted on a name: its owner has proven otherwise who it is.
+    pub(super) fn pardon(&self, name: &str) {
+        let hash = self.hash(name);
+        let mut state = self.lock();
+        let of_name: Vec<Target> =
+            state.counts.keys().filter(|target| target.name() == Some(&hash)).copied().collect();
+        for target in &of_name {
+            state.remove(target);
         }
-        drop(counts);
-        Ok(Attempt { throttle: self, targets })
+    }
+
+    /// What has to be written: counts that are half way or further, or all that there are.
+    pub(super) fn unwritten(&self, all: bool, wall: Timestamp) -> Unwritten {
+        let (state, now) = (self.lock(), Instant::now());
+        let due = state.counts.iter().filter(|(target, count)| count.is_due(target, all));
+        let rows = due.map(|(target, count)| (*target, count.record(now, wall))).collect();
+        Unwritten { rows, gone: state.gone.clone() }
+    }
+
+    /// This stands in the store now.
+    pub(super) fn written(&self, written: &Unwritten) {
+        let mut state = self.lock();
+        for (target, record) in &written.rows {
+            match state.counts.get_mut(target) {
+                Some(count) => count.is_written(record),
+                // Gone while it was written.
+                None => state.gone.push(target.row()),
+            }
+        }
+        state.gone.retain(|row| !written.gone.contains(row));
     }
 }
 
-fn count(counts: &mut HashMap<Target, Count>, target: &Target, now: Instant) {
-    if counts.len() >= COUNTS && !counts.contains_key(target) {
-        make_room(counts, now);
+impl Unwritten {
+    /// Nothing has to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.gone.is_empty()
     }
-    let fresh = Count { wrong: 0, blocked_until: now, last: now };
-    let count = counts.entry(target.clone()).or_insert(fresh);
-    if now.duration_since(count.last) >= MEMORY {
-        *count = fresh;
-    }
-    count.wrong = count.wrong.saturating_add(1);
-    count.last = now;
-    if let Some(beyond) = count.wrong.checked_sub(target.free()) {
-        let seconds = 1_u64.checked_shl(beyond).unwrap_or(u64::MAX);
-        count.blocked_until = now + Duration::from_secs(seconds).min(LONGEST);
+
+    /// Writes all of it.
+    pub(super) fn put(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        for row in &self.gone {
+            writer.delete(THROTTLE, row.as_str())?;
+        }
+        for (target, record) in &self.rows {
+            writer.put(THROTTLE, target.row().as_str(), record)?;
+        }
+        Ok(())
     }
 }
 
-/// A tenth at a time, so that a flood of names does not look through all of them for each.
-fn make_room(counts: &mut HashMap<Target, Count>, now: Instant) {
-    counts.retain(|_, count| now.duration_since(count.last) < MEMORY);
-    let mut ages: Vec<Instant> = counts.values().map(|count| count.last).collect();
-    if ages.len() < COUNTS {
-        return;
+impl State {
+    /// Counts; whether that used up what is free.
+    fn count(&mut self, target: &Target, now: Instant) -> bool {
+        if self.counts.len() >= COUNTS && !self.counts.contains_key(target) {
+            self.make_room(now);
+        }
+        let count = self.counts.entry(*target).or_insert_with(|| Count::new(now));
+        count.add(target, now);
+        count.wrong() == target.free()
     }
-    let (_, oldest, _) = ages.select_nth_unstable(COUNTS / 10);
-    let oldest = *oldest;
-    counts.retain(|_, count| count.last > oldest);
+
+    /// A tenth at a time, so that a flood of names does not look through all of them for each. The
+    /// smallest counts go: a flood cannot wash a long siege away.
+    fn make_room(&mut self, now: Instant) {
+        let mut least: Vec<(u32, Instant, Target)> = self
+            .counts
+            .iter()
+            .map(|(target, count)| (count.weight(target, now), count.last(), *target))
+            .collect();
+        let tenth = COUNTS / 10;
+        if least.len() > tenth {
+            least.select_nth_unstable_by_key(tenth, |(weight, last, _)| (*weight, *last));
+        }
+        for (_, _, target) in least.iter().take(tenth) {
+            self.remove(target);
+        }
+    }
+
+    fn remove(&mut self, target: &Target) {
+        if self.counts.remove(target).is_some_and(|count| count.is_stored()) {
+            self.gone.push(target.row());
+        }
+    }
 }
 
 impl Attempt<'_> {
+    /// Whether it is the one that used up what its network has free.
+    pub(super) fn fills_network(&self) -> bool {
+        self.full.iter().any(|target| matches!(target, Target::Network(_)))
+    }
+
+    /// Whether it is the one that used up what its name has free in a day.
+    pub(super) fn fills_day(&self) -> bool {
+        self.full.iter().any(|target| matches!(target, Target::Name(_)))
+    }
+
     /// The password was right: the name's count from here is cleared.
     pub(super) fn right(self) {
-        let mut counts = self.throttle.lock();
+        let mut state = self.throttle.lock();
         for target in &self.targets {
             match target {
-                Target::Pair(..) => drop(counts.remove(target)),
-                Target::Network(_) | Target::Name(_) => take_back(&mut counts, target),
+                Target::Pair(..) => state.remove(target),
+                Target::Network(_) | Target::Name(_) => state.take_back(target),
             }
         }
     }
 
     /// The password was not looked at.
     pub(super) fn unchecked(self) {
-        let mut counts = self.throttle.lock();
+        let mut state = self.throttle.lock();
         for target in &self.targets {
-            take_back(&mut counts, target);
+            state.take_back(target);
         }
     }
 }
 
-fn take_back(counts: &mut HashMap<Target, Count>, target: &Target) {
-    if let Some(count) = counts.get_mut(target) {
-        count.wrong = count.wrong.saturating_sub(1);
-        if count.wrong < target.free() {
-            count.blocked_until = count.last;
+impl State {
+    fn take_back(&mut self, target: &Target) {
+        if let Some(count) = self.counts.get_mut(target) {
+            count.take_back(target);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn network(source: &str) -> SourceNetwork {
-        SourceNetwork::from(source.parse::<std::net::IpAddr>().unwrap())
-    }
-
-    const HERE: SourceNetwork = SourceNetwork::V4([198, 51, 100]);
-
-    #[tokio::test(start_paused = true)]
-    async fn ten_guesses_are_free_and_then_the_wait_doubles() {
-        let throttle = Throttle::default();
-        for _ in 0..10 {
-            throttle.attempt("olga", HERE, false).unwrap();
-        }
-        for wait in [1, 2, 4, 8] {
-            let refused = throttle.attempt("olga", HERE, false).err().unwrap();
-            assert_eq!(refused.retry_after, Duration::from_secs(wait));
-            tokio::time::advance(refused.retry_after).await;
-            throttle.attempt("olga", HERE, false).unwrap();
-        }
-        tokio::time::advance(MEMORY).await;
-        for _ in 0..10 {
-            throttle.attempt("olga", HERE, false).unwrap();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_has_an_end() {
-        let throttle = Throttle::default();
-        for _ in 0..100 {
-            if let Err(refused) = throttle.attempt("olga", HERE, true) {
-                assert!(refused.retry_after <= LONGEST);
-                tokio::time::advance(refused.retry_after).await;
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn two_hundred_at_once_count_as_two_hundred() {
-        let throttle = Throttle::default();
-        let passed = (0..200).filter(|_| throttle.attempt("olga", HERE, false).is_ok()).count();
-        assert_eq!(passed, 10);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_password_tried_on_many_names_is_held_back() {
-        let throttle = Throttle::default();
-        let passed = (0..200)
-            .filter(|number| throttle.attempt(&format!("name {number}"), HERE, false).is_ok())
-            .count();
-        assert_eq!(passed, 50);
-        throttle.attempt("olga", network("203.0.113.5"), false).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_machines_on_one_name_are_held_back_and_do_not_lock_its_owner_out() {
-        let throttle = Throttle::default();
-        let passed = (0..=255)
-            .filter(|third| {
-                throttle.attempt("olga", SourceNetwork::V4([10, 0, *third]), false).is_ok()
-            })
-            .count();
-        assert_eq!(passed, 100);
-        assert!(throttle.attempt("olga", HERE, false).is_err());
-        throttle.attempt("olga", HERE, true).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stranger_does_not_lock_out_the_owner_elsewhere() {
-        let throttle = Throttle::default();
-        while throttle.attempt("olga", HERE, false).is_ok() {}
-        assert!(throttle.attempt("olga", network("198.51.100.200"), false).is_err());
-        throttle.attempt("olga", network("203.0.113.5"), false).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn right_passwords_and_unchecked_ones_do_not_count() {
-        let throttle = Throttle::default();
-        for _ in 0..300 {
-            throttle.attempt("olga", HERE, false).unwrap().right();
-            throttle.attempt("olga", HERE, false).unwrap().unchecked();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_names_uses_bounded_memory() {
-        let throttle = Throttle::default();
-        for number in 0..15_000_u32 {
-            let [_, a, b, c] = number.to_be_bytes();
-            throttle.attempt(&format!("{number}"), SourceNetwork::V4([a, b, c]), true).unwrap();
-            if number % 100 == 0 {
-                tokio::time::advance(Duration::from_millis(1)).await;
-            }
-        }
-        assert!(throttle.lock().len() <= COUNTS + 1);
     }
 }

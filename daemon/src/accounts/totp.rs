@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::factors::{self, FactorError};
 use super::{AccountError, Accounts, ClientInfo, Login, RecoveryCodes, fold, notices};
-use crate::audit;
+use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::seal::{self, Secret};
 use crate::store::Writer;
@@ -136,7 +136,7 @@ impl Accounts {
         let sealed = self.inner.seal.seal(&sealed_as(account), &secret)?;
         let codes = RecoveryCodes::new()?;
         let (hashes, now) = (codes.records(), self.inner.clock.now());
-        let from = client.address.to_canonical().to_string();
+        let from = client.address.to_canonical();
         let room = self.clone();
         let fresh = self.inner.store.write(move |writer| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
@@ -150,7 +150,7 @@ impl Accounts {
             });
             let fresh = factors::add_recovery(&mut record, &hashes);
             room.put_factors(writer, account, &record)?;
-            audit::append(writer, now, &account.to_string(), "totp-on", &from)?;
+            Deed::new(&account.to_string(), "totp-on", "").sent_from(from).write(writer, now)?;
             let told = format!("Codes from an app became your second factor, from {from}.");
             notices::tell(writer, account, now, &told)?;
             Ok(Ok(fresh))
@@ -189,7 +189,7 @@ impl Accounts {
         self.require_factor(login).await?;
         self.prove_again(account, password, client).await?;
         let now = self.inner.clock.now();
-        let from = client.address.to_canonical().to_string();
+        let from = client.address.to_canonical();
         let room = self.clone();
         let off = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
@@ -199,7 +199,7 @@ impl Accounts {
             if let Err(last) = room.put_fewer(writer, account, record)? {
                 return Ok(Err(last));
             }
-            audit::append(writer, now, &account.to_string(), "totp-off", &from)?;
+            Deed::new(&account.to_string(), "totp-off", "").sent_from(from).write(writer, now)?;
             let told = format!(
                 "Codes from an app were turned off as your second factor, from {from}. If that was \
                  not you, change your password and turn them on again."

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::accounts::Actor;
-use crate::audit;
+use crate::audit::Deed;
 use crate::seal::{Seal, SealError};
 use crate::store::tables::SealedBytes;
 use crate::store::{Store, StoreError, Writer, tables};
@@ -138,8 +138,9 @@ impl ConnectionKeys {
         let generic = Arc::clone(&self.generic);
         let write = move |writer: &Writer<'_>| {
             writer.put(tables::SECRETS, DEVICE_KEY, &sealed)?;
-            let about = format!("generic device key, from {}", by.address.to_canonical());
-            audit::append(writer, at, &by.account.to_string(), "device-key-rotated", &about)?;
+            Deed::new(&by.account.to_string(), "device-key-rotated", "generic device key")
+                .sent_from(by.address)
+                .write(writer, at)?;
             // In the transaction: of two at the same moment, both places keep the same one.
             *generic.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&made);
             Ok(())

@@ -17,7 +17,7 @@ const STANDSTILL: Duration = Duration::from_secs(20);
 
 /// Why a request's body could not be read.
 #[derive(Debug, Error)]
-pub(super) enum ArrivingError {
+pub enum ArrivingError {
     /// The connection.
     #[error("the connection broke while the request was sent")]
     Connection(#[source] hyper::Error),

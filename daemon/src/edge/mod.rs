@@ -20,6 +20,7 @@ mod listen;
 mod plain;
 pub mod ports;
 mod redirect;
+mod refusal;
 mod security;
 mod serve;
 mod socket;
@@ -44,6 +45,7 @@ use crate::devices::Devices;
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::accepting::Accepting;
+pub use self::body::ArrivingError;
 pub use self::certificate::{
     AcmeSettings, AcmeStatus, CertificateError, CertificateInfo, CertificateStatus, Certificates,
     Challenge, Check, Failure, Foundation, Mode, NameCheck, OwnFiles, OwnPem, OwnStatus, Serving,

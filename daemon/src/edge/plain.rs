@@ -1,7 +1,7 @@
 //! The few answers that this room gives itself, in plain text.
 
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::headers;
@@ -13,6 +13,22 @@ pub(super) fn text(status: StatusCode, sentence: impl Into<Body>) -> Response<Bo
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+/// The same in the bytes of HTTP/1.1, the last of its connection, with `more` headers.
+pub(super) fn whole(status: StatusCode, sentence: &'static str, more: &HeaderMap) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let length = sentence.len();
+    let mut whole = format!(
+        "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-length: {length}\r\n",
+        status.as_str()
+    )
+    .into_bytes();
+    for (name, value) in text(status, sentence).headers().iter().chain(more) {
+        whole.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    whole.extend([b"\r\n", sentence.as_bytes()].concat());
+    whole
 }
 
 /// An answer without a body.

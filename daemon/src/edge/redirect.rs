@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::certificate::{CHALLENGE_PATH, Certificates};
 use super::plain;
+use super::refusal::Refusing;
 use super::socket::Socket;
 
 /// Time for the request's head.
@@ -59,7 +60,7 @@ impl Plain {
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(BUFFER)
             .keep_alive(false)
-            .serve_connection(TokioIo::new(socket), service);
+            .serve_connection(TokioIo::new(Refusing::new(socket, HeaderMap::new())), service);
         // How it ended does not matter: nothing is kept of it.
         drop(timeout(CONNECTION_TIME, Box::pin(connection)).await);
     }

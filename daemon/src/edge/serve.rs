@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -28,6 +29,7 @@ use super::body::{Answer, Arriving};
 use super::certificate::CHALLENGE;
 use super::crowd::Place;
 use super::redirect::host;
+use super::refusal::{self, Refusing};
 use super::socket::Socket;
 use super::tls::Policy;
 use super::upgrade::{self, Guest};
@@ -46,7 +48,10 @@ const LEAVE_TIME: Duration = Duration::from_secs(10);
 /// Time for a peer to take a last word and close too.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
 /// Bytes of one request's head.
-const HEAD_BYTES: usize = 16 * 1024;
+pub(super) const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of it that are read on HTTP/2, where a refusal of the library's own would carry no headers
+/// of ours: as many as a client's library sends.
+const HTTP2_HEAD_BYTES: u32 = 64 * 1024;
 const HEADERS: usize = 64;
 /// What the first byte of every TLS connection is: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -134,8 +139,10 @@ impl TlsPort {
     async fn hand_over(&self, admitted: Admitted) {
         let Admitted { guest, upgrade, source } = admitted;
         let Ok(upgraded) = upgrade.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<Socket>>>() else { return };
-        let stream = parts.io.into_inner();
+        let Ok(parts) = upgraded.downcast::<TokioIo<Refusing<TlsStream<Socket>>>>() else {
+            return;
+        };
+        let stream = parts.io.into_inner().into_inner();
         match guest {
             // Copied, since an empty slice would keep hyper's whole buffer.
             Guest::Device => {
@@ -172,13 +179,14 @@ struct Connection {
 impl Connection {
     async fn http1(self: Arc<Self>, stream: TlsStream<Socket>) {
         let stop = self.port.stop.clone();
+        let more = self.on_every_answer(&stream);
         let service = service_fn(move |request| Arc::clone(&self).answer(request));
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(HEAD_BYTES)
             .max_headers(HEADERS)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Refusing::new(stream, more)), service)
             .with_upgrades();
         let mut http = pin!(http);
         // How it ended does not matter here: whoever wrote a request has been answered.
@@ -197,7 +205,7 @@ impl Connection {
         let http = http2::Builder::new(executor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(64)
-            .max_header_list_size(16 * 1024)
+            .max_header_list_size(HTTP2_HEAD_BYTES)
             .initial_stream_window_size(64 * 1024)
             .initial_connection_window_size(256 * 1024)
             .max_send_buf_size(64 * 1024)
@@ -221,6 +229,19 @@ impl Connection {
         drop(timeout(LEAVE_TIME, http).await);
     }
 
+    /// What a browser is told by the name that it asked for in the handshake.
+    fn on_every_answer(&self, stream: &TlsStream<Socket>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if stream.get_ref().1.server_name().is_some_and(headers::can_stay_secure) {
+            self.stay_secure(&mut headers);
+        }
+        headers
+    }
+
+    fn stay_secure(&self, headers: &mut HeaderMap) {
+        headers::stay_secure(headers, self.port.behind.security.include_sub_domains());
+    }
+
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -229,7 +250,9 @@ impl Connection {
         let purpose = self.port.purpose();
         let source = self.port.proxies.source(self.peer, request.headers());
         let named = host(&request).is_some_and(|host| headers::can_stay_secure(&host));
-        let mut response = if upgrade::is_knock(&request) {
+        let mut response = if refusal::is_too_long(request.headers()) {
+            plain::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, refusal::TOO_LONG)
+        } else if upgrade::is_knock(&request) {
             self.knock(request, purpose, source)
         } else if purpose == Purpose::Devices {
             let sentence = "Only devices connect to this port. The web GUI has another one.\n";
@@ -245,8 +268,7 @@ impl Connection {
             }
         };
         if named {
-            let below = self.port.behind.security.include_sub_domains();
-            headers::stay_secure(response.headers_mut(), below);
+            self.stay_secure(response.headers_mut());
         }
         Ok(response.map(|body| Answer::new(body, busy)))
     }
@@ -274,17 +296,9 @@ impl Connection {
 /// Somebody typed `http://` before the address of a TLS port.
 async fn speak_https(mut socket: Socket) {
     const SENTENCE: &str = "This port speaks HTTPS: write https:// at the start of the address\n";
-    let answer = plain::text(StatusCode::BAD_REQUEST, SENTENCE);
-    let mut text = format!(
-        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: {}\r\n",
-        SENTENCE.len()
-    );
-    for (name, value) in answer.headers() {
-        text = format!("{text}{name}: {}\r\n", value.to_str().unwrap_or_default());
-    }
-    let answer = format!("{text}\r\n{SENTENCE}");
+    let answer = plain::whole(StatusCode::BAD_REQUEST, SENTENCE, &HeaderMap::new());
     let told = async {
-        socket.write_all(answer.as_bytes()).await?;
+        socket.write_all(&answer).await?;
         socket.shutdown().await?;
         drain(socket).await
     };

@@ -371,14 +371,49 @@ async fn heads_without_bounds_are_refused() {
     let house = house(false).await;
     let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(100_000));
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(200));
-    for request in [long, many] {
-        let mut stream = house.tls(house.https()).await;
-        // It may close while we still write.
-        stream.write_all(request.as_bytes()).await.ok();
-        let answer = rest(&mut stream).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    for request in [&long, &many] {
+        let answer = house.ask(house.https(), request).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert_secured(&answer);
+        assert!(answer.ends_with("16 KiB are read.\n"), "{answer}");
     }
     assert!(house.ask(house.https(), &get_request("/")).await.ends_with("the GUI"));
+}
+
+#[tokio::test]
+async fn p6_a_head_that_cannot_be_read_is_answered_with_every_header_and_a_sentence() {
+    let house = house(false).await;
+    let broken = [
+        "GET\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(),
+        "GET / HTTP/3.7\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
+        format!("{}\0\r\n\r\n", get_request("/").trim_end()),
+    ];
+    for request in &broken {
+        for secure in [true, false] {
+            let answer = if secure {
+                house.ask(house.https(), request).await
+            } else {
+                let mut tcp = TcpStream::connect(house.addresses().http[0]).await.unwrap();
+                tcp.write_all(request.as_bytes()).await.unwrap();
+                rest(&mut tcp).await
+            };
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?}: {answer}");
+            assert_secured(&answer);
+            assert!(answer.ends_with("cannot be read.\n"), "{answer}");
+        }
+    }
+}
+
+fn assert_secured(answer: &str) {
+    let mut wanted = http::HeaderMap::new();
+    headers::secure(&mut wanted);
+    headers::never_store(&mut wanted);
+    for (name, value) in &wanted {
+        let line = format!("\r\n{name}: {}\r\n", value.to_str().unwrap());
+        assert!(answer.contains(&line), "{line:?} is missing: {answer}");
+    }
 }
 
 #[tokio::test]

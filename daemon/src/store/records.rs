@@ -355,7 +355,7 @@ pub struct NoticeRecord {
 }
 
 /// Wrong attempts, over a restart.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThrottleRecord {
     /// How many.
     pub wrong: u32,
@@ -363,6 +363,9 @@ pub struct ThrottleRecord {
     pub last: i64,
     /// Until when the next one has to wait.
     pub blocked_until: i64,
+    /// Where a day's worth counts: when each hour with wrong attempts began, and how many it had.
+    #[serde(default)]
+    pub hours: Vec<(i64, u32)>,
 }
 
 /// A login. Times are milliseconds since 1970.
@@ -411,6 +414,9 @@ pub struct AuditRecord {
     pub what: String,
     /// To what.
     pub about: String,
+    /// Where it came from, if from anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// SHA-256 over the entry before and this one's fields.
     #[serde(with = "bytes")]
     pub hash: [u8; 32],

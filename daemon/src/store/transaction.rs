@@ -44,6 +44,24 @@ impl Reader {
         let Some(opened) = self.open(table)? else { return Ok(Vec::new()) };
         opened.iter()?.map(|entry| pair::<K, R>(table.name, &entry?)).collect()
     }
+
+    /// Shows all records, one at a time, in the order of their keys.
+    pub fn each<K, R>(
+        &self,
+        table: Table<K, R>,
+        mut visit: impl FnMut(K::Owned, R),
+    ) -> Result<(), StoreError>
+    where
+        K: TableKey + ?Sized,
+        R: DeserializeOwned,
+    {
+        let Some(opened) = self.open(table)? else { return Ok(()) };
+        for entry in opened.iter()? {
+            let (key, record) = pair::<K, R>(table.name, &entry?)?;
+            visit(key, record);
+        }
+        Ok(())
+    }
 }
 
 type Entry<'a> = (redb::AccessGuard<'a, &'static [u8]>, redb::AccessGuard<'a, &'static [u8]>);

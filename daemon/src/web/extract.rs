@@ -2,7 +2,7 @@
 //!
 //! Everything is bounded before it is parsed, and every refusal is a sentence.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::accounts::{AccountError, Actor, ClientInfo, Login};
-use crate::edge::{APP_KEY_HEADER, Peer, TOKEN_HEADERS};
+use crate::edge::{APP_KEY_HEADER, ArrivingError, Peer, TOKEN_HEADERS};
 
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
@@ -42,13 +42,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 fn unreadable(error: axum::Error) -> ApiError {
-    let too_long = error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
-    if too_long {
+    if reason::<LengthLimitError>(&error).is_some() {
         let message = format!("The request's body is longer than {} KiB.", BODY_BYTES / 1024);
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message);
     }
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive whole.")
-        .because(error)
+    let status = match reason(&error) {
+        Some(ArrivingError::Standstill) => StatusCode::REQUEST_TIMEOUT,
+        Some(ArrivingError::Connection(_)) | None => StatusCode::BAD_REQUEST,
+    };
+    ApiError::new(status, "The request's body did not arrive whole.").because(error)
+}
+
+/// The error of this kind that another one came of.
+fn reason<E: Error + 'static>(error: &axum::Error) -> Option<&E> {
+    let mut because = error.source();
+    while let Some(present) = because {
+        if let Some(found) = present.downcast_ref() {
+            return Some(found);
+        }
+        because = present.source();
+    }
+    None
 }
 
 /// Says in plain words which field of the body is wrong.
@@ -264,6 +278,17 @@ mod tests {
         let error = refused(vec![b' '; BODY_BYTES + 1]).await;
         assert_eq!(error.status, StatusCode::PAYLOAD_TOO_LARGE);
         let error = refused(vec![b' '; BODY_BYTES]).await;
+        assert_eq!(error.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_and_one_that_breaks_are_told_apart() {
+        let broken = |error: Box<dyn Error + Send + Sync>| {
+            Body::from_stream(futures_util::stream::iter([Ok("{"), Err(error)]))
+        };
+        let error = refused(broken(Box::new(ArrivingError::Standstill))).await;
+        assert_eq!(error.status, StatusCode::REQUEST_TIMEOUT);
+        let error = refused(broken("not a chunk".into())).await;
         assert_eq!(error.status, StatusCode::BAD_REQUEST);
     }
 

@@ -9,6 +9,7 @@
 
 mod access;
 mod assets;
+mod audit;
 mod certificate_view;
 mod certificates;
 mod device_actions;

@@ -15,8 +15,9 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    certificates, device_actions, devices, factors, health, live, login, logs, nms, outgoing,
-    passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user, users,
+    audit, certificates, device_actions, devices, factors, health, live, login, logs, nms,
+    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user,
+    users,
 };
 
 /// The schemes' names in the document.
@@ -76,6 +77,7 @@ const RULE: &str = "x-rule";
         nms::version,
         nms::summary,
         nms::keep_alive,
+        audit::list,
         ports::read,
         ports::change,
         ports::confirm,

@@ -16,9 +16,9 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, certificates, device_actions, devices, factors, health, live, login, logs, nms, openapi,
-    outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token, user,
-    users,
+    Web, audit, certificates, device_actions, devices, factors, health, live, login, logs, nms,
+    openapi, outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token,
+    user, users,
 };
 
 /// The table.
@@ -42,6 +42,7 @@ fn table() -> Vec<Route> {
         get("/nms/api/v2.1/nms/version", ReadOnly, No, nms::version),
         get("/nms/api/v2.1/nms/summary", ReadOnly, No, nms::summary),
         get("/nms/api/v2.1/nms/keep-alive", Known, No, nms::keep_alive),
+        get("/nms/api/v2.1/nms/audit", Admin, No, audit::list),
         // Devices.
         get("/nms/api/v2.1/devices", ReadOnly, No, devices::list),
         post("/nms/api/v2.1/devices/authorize", Admin, No, device_actions::authorize_many),

@@ -187,7 +187,8 @@ impl From<AccountError> for ApiError {
             AccountError::TooMany(wait) => Self::throttled(wait.retry_after),
             AccountError::SetupCode => Self::forbidden(sentence(&error)).named("SetupCodeWrong"),
             AccountError::AlreadyConfigured => already_configured(),
-            AccountError::Username
+            AccountError::CredentialForm
+            | AccountError::Username
             | AccountError::Email
             | AccountError::SamePassword
             | AccountError::Invalid(_) => Self::bad_request(sentence(&error)),
@@ -220,13 +221,16 @@ impl From<AccountError> for ApiError {
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::TooShort(..) | PasswordError::TooLong | PasswordError::Common(_) => {
+            PasswordError::TooShort(..)
+            | PasswordError::TooLong
+            | PasswordError::Control
+            | PasswordError::Common(_) => {
                 Self::bad_request(sentence(&error)).named("PasswordRefused")
             }
             PasswordError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error)).retry_in(BUSY)
             }
-            PasswordError::PepperMissing | PasswordError::Hash => {
+            PasswordError::NoThread | PasswordError::PepperMissing | PasswordError::Hash => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence(&error)).because(error)
             }
         }

@@ -106,6 +106,7 @@ impl Appliance {
             Accounts::start(store.clone(), &seal, clock.clone(), data.path(), &supervisor)
                 .await
                 .expect("accounts");
+        accounts.set_bcrypt_cost(4);
         let keys = ConnectionKeys::load(&store, &seal).await.expect("keys");
         let events = Events::load(store.clone(), clock.clone(), &supervisor).await.expect("a log");
         let outbound = Outbound::load(&store).await.expect("the way out");

@@ -3,6 +3,7 @@
 mod fixture;
 
 mod accounts;
+mod audit;
 mod devices;
 mod gui;
 mod headers;

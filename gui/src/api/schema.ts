@@ -404,6 +404,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/nms/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Looks into the audit log. */
+        get: operations["getNmsAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/nms/certificate": {
         parameters: {
             query?: never;
@@ -1366,6 +1383,39 @@ export interface components {
             credential: Record<string, never>;
             /** @description The id of the options. */
             id: string;
+        };
+        /** @description What holds for the whole log. */
+        AuditAggregation: {
+            chain: components["schemas"]["AuditChain"];
+        };
+        /** @description Whether the log is as it was written: each entry carries the hash of the one before. */
+        AuditChain: {
+            /** @description The first entry that was changed, or that follows on a missing one. */
+            brokenAt?: string | null;
+            /** @description It is. */
+            whole: boolean;
+        };
+        /** @description An entry of the audit log. */
+        AuditEntry: {
+            /** @description To what. */
+            about: string;
+            /** @description The client's address. */
+            address: string | null;
+            at: components["schemas"]["Time"];
+            /** @description Its number in the log. */
+            id: string;
+            /** @description What was done. */
+            what: string;
+            /** @description An account's id, or a part of the appliance. */
+            who: string;
+            /** @description The account's user name, or the part; null where the account is gone. */
+            whoName: string | null;
+        };
+        /** @description A page of the audit log, newest entry first. */
+        AuditPage: {
+            aggregation: components["schemas"]["AuditAggregation"];
+            items: components["schemas"]["AuditEntry"][];
+            pagination: components["schemas"]["Pagination"];
         };
         /** @description Which devices are to belong to which site. */
         AuthorizeManyRequest: {
@@ -4213,6 +4263,56 @@ export interface operations {
             };
             /** @description NoSecondFactor */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNmsAudit: {
+        parameters: {
+            query?: {
+                /** @description Entries a page, 1 to 500. */
+                count?: number;
+                /** @description Which page, from 1. */
+                page?: number;
+                /**
+                 * @description Only what this account did, by id, user name or e-mail address, or this part of the
+                 *     appliance, such as `console`.
+                 */
+                who?: string;
+                /** @description Only these deeds, such as `login`. May be repeated. */
+                what?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the audit log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

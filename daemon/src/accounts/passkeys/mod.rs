@@ -7,6 +7,8 @@
 
 mod proving;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -18,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::factors::{self, FactorError};
 use super::{AccountError, Accounts, ClientInfo, Login, LoginId, RecoveryCodes, notices};
-use crate::audit;
+use crate::audit::Deed;
 use crate::network::{SourceNetwork, is_host_name};
 use crate::seal::Secret;
 use crate::store::records::{FactorsRecord, PasskeyRecord, RecoveryRecord};
@@ -230,7 +232,7 @@ impl Accounts {
             record,
             hashes: codes.records(),
             at: now,
-            from: client.address.to_canonical().to_string(),
+            from: client.address.to_canonical(),
         };
         let room = self.clone();
         let fresh = self.inner.store.write(move |writer| enrolled.put(&room, writer)).await??;
@@ -267,7 +269,7 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         self.require_factor(login).await?;
         let (account, now) = (login.account, self.inner.clock.now());
-        let from = client.address.to_canonical().to_string();
+        let from = client.address.to_canonical();
         let room = self.clone();
         let remove = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
@@ -278,7 +280,9 @@ impl Accounts {
             if let Err(last) = room.put_fewer(writer, account, record)? {
                 return Ok(Err(last));
             }
-            audit::append(writer, now, &account.to_string(), "passkey-removed", &from)?;
+            Deed::new(&account.to_string(), "passkey-removed", &gone.name)
+                .sent_from(from)
+                .write(writer, now)?;
             let told = format!("The passkey \"{}\" was removed, from {from}.", gone.name);
             notices::tell(writer, account, now, &told).map(Ok)
         };
@@ -326,7 +330,7 @@ struct Enrolled {
     record: PasskeyRecord,
     hashes: Vec<RecoveryRecord>,
     at: Timestamp,
-    from: String,
+    from: IpAddr,
 }
 
 impl Enrolled {
@@ -349,8 +353,10 @@ impl Enrolled {
         record.passkeys.push(self.record.clone());
         let fresh = factors::add_recovery(&mut record, &self.hashes);
         room.put_factors(writer, self.account, &record)?;
-        let (who, from) = (self.account.to_string(), &self.from);
-        audit::append(writer, self.at, &who, "passkey-added", from)?;
+        let (who, from) = (self.account.to_string(), self.from);
+        Deed::new(&who, "passkey-added", &self.record.name)
+            .sent_from(from)
+            .write(writer, self.at)?;
         let told = format!("The passkey \"{}\" was added, from {from}.", self.record.name);
         notices::tell(writer, self.account, self.at, &told)?;
         Ok(Ok(fresh))

@@ -13,7 +13,7 @@ use super::super::factors::FactorError;
 use super::super::second_step::Entering;
 use super::super::{Account, AccountError, Accounts, ClientInfo, Login, LoginToken, notices};
 use super::{Answer, Asked, Question, RelyingParty, opened, options_of, read, refused, usable};
-use crate::audit;
+use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::store::records::FactorsRecord;
 use crate::store::tables::FACTORS;
@@ -156,9 +156,11 @@ impl Accounts {
         };
         if matches!(error, WebauthnError::CredentialPossibleCompromise) {
             let now = self.inner.clock.now();
-            let from = client.address.to_canonical().to_string();
+            let from = client.address.to_canonical();
             let tell = move |writer: &Writer<'_>| {
-                audit::append(writer, now, &account.to_string(), "passkey-copied", &from)?;
+                Deed::new(&account.to_string(), "passkey-copied", "")
+                    .sent_from(from)
+                    .write(writer, now)?;
                 let told = format!(
                     "A passkey of yours was refused, from {from}: it has made fewer signatures \
                      than before, so somebody may have a copy. Remove it and make a new one."
@@ -206,6 +208,6 @@ impl Accounts {
         if !self.inner.store.write(note).await? {
             return Err(FactorError::PasskeyWrong.into());
         }
-        self.stepped_up(login.id, true).await
+        self.stepped_up(login.id, true, client).await
     }
 }

@@ -1,0 +1,179 @@
+//! A flood of wrong logins, and what a device notices of it.
+
+use crate::calls::answer_length;
+use crate::figures::Figures;
+use crate::say;
+use aerie_protocol::inform::{Status, from_device};
+use aerie_protocol::noise::StaticKey;
+use aerie_tests::{Appliance, Client, Owner, RawDevice, from_device as frame};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_rustls::client::TlsStream;
+
+/// Wrong logins a second.
+const RATE: u32 = 500;
+/// Guesses before a connection is left for one from another network: none is throttled.
+const FROM_ONE_NETWORK: u32 = 40;
+/// Round trips with the flood, and without.
+const ROUND_TRIPS: usize = 1_000;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A ping without payload, masked with zeroes.
+const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+const PONG: u8 = 0x8a;
+
+/// Measures a device's round trips without and with the flood.
+pub(crate) async fn measure(appliance: &Appliance, owner: &Owner, figures: &mut Figures) {
+    let site = owner.site("Guesses").await;
+    let own = StaticKey::generate().expect("a key");
+    let device = RawDevice::knock(appliance.inform(), &owner.key, &own, "pinging").await;
+    let mut device = device.expect("answered");
+    let id = owner.next_waiting().await;
+    owner.authorise(&id, &site).await;
+    device.enrolled().await;
+
+    say("a device's round trips, idle");
+    round_trips(&mut device, ROUND_TRIPS / 10).await;
+    let idle = round_trips(&mut device, ROUND_TRIPS).await;
+    say(&format!("a device's round trips under {RATE} wrong logins a second"));
+    let enough = Arc::new(AtomicBool::new(false));
+    let mut flooding = JoinSet::new();
+    flooding.spawn(flood(appliance.client(), Arc::clone(&enough)));
+    round_trips(&mut device, ROUND_TRIPS / 10).await;
+    let flooded = round_trips(&mut device, ROUND_TRIPS).await;
+    enough.store(true, Ordering::Release);
+    let flood = flooding.join_all().await.remove(0);
+
+    let trip = "a device's status is taken in and a ping behind it answered";
+    figures.add(&format!("{trip}: median and p99, idle"), idle.told(), "");
+    let what = format!("the same under {RATE} wrong logins a second, each of which wants a hash");
+    figures.add(&what, flooded.told(), "");
+    figures.add("the same: change of median and p99", flooded.change(&idle), "below 10 %");
+    figures.add("the same: what the flood got", flood.told(), "");
+}
+
+struct Trips(Vec<Duration>);
+
+impl Trips {
+    /// Of a hundred, so many are faster.
+    fn percentile(&self, percent: usize) -> Duration {
+        self.0[self.0.len() * percent / 100]
+    }
+
+    fn told(&self) -> String {
+        let [median, late] = [50, 99].map(|percent| self.percentile(percent).as_micros());
+        format!("{median} µs, {late} µs")
+    }
+
+    fn change(&self, idle: &Self) -> String {
+        let change = |percent| {
+            let [now, before] = [self, idle].map(|trips| trips.percentile(percent).as_secs_f64());
+            format!("{:+.0} %", (now / before - 1.0) * 100.0)
+        };
+        format!("{}, {}", change(50), change(99))
+    }
+}
+
+/// Sends a status and a ping behind it: the pong says that both have been taken in.
+async fn round_trips(device: &mut RawDevice, number: usize) -> Trips {
+    let mut trips = Vec::with_capacity(number);
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for uptime_seconds in 0..u64::try_from(number).expect("a small number") {
+        pace.tick().await;
+        let status = Status { uptime_seconds, ..Status::default() };
+        let sealed = device.seal(from_device::Body::Status(status));
+        let began = Instant::now();
+        device.wire.send_bytes(&[frame(&sealed), PING.to_vec()].concat()).await;
+        while device.wire.next().await.expect("a frame").first != PONG {}
+        trips.push(began.elapsed());
+    }
+    trips.sort_unstable();
+    Trips(trips)
+}
+
+/// What a flood sent and was answered.
+struct Flood {
+    sent: u32,
+    took: Duration,
+    answers: BTreeMap<u16, u32>,
+}
+
+impl Flood {
+    fn told(&self) -> String {
+        let of = |status| self.answers.get(&status).copied().unwrap_or(0);
+        let rate = f64::from(self.sent) / self.took.as_secs_f64();
+        format!(
+            "{rate:.0} a second sent: {} hashed, {} told that all hashers are busy, {} throttled",
+            of(401),
+            of(503),
+            of(429)
+        )
+    }
+}
+
+/// Guesses at an even pace, whether the ones before have been answered or not.
+async fn flood(client: Client, enough: Arc<AtomicBool>) -> Flood {
+    let mut pace = interval(Duration::from_secs(1) / RATE);
+    let began = Instant::now();
+    let (mut sent, mut answers) = (0, BTreeMap::new());
+    let (mut idle, mut under_way) = (Vec::new(), JoinSet::new());
+    while !enough.load(Ordering::Acquire) {
+        pace.tick().await;
+        while let Some(done) = under_way.try_join_next() {
+            let (guesser, status): (Guesser, u16) = done.expect("a guess");
+            *answers.entry(status).or_default() += 1;
+            idle.extend(Some(guesser).filter(|guesser| guesser.guesses < FROM_ONE_NETWORK));
+        }
+        sent += 1;
+        under_way.spawn(guess(idle.pop(), client.clone(), sent));
+    }
+    Flood { sent, took: began.elapsed(), answers }
+}
+
+/// A connection from a network of its own.
+struct Guesser {
+    stream: TlsStream<TcpStream>,
+    guesses: u32,
+}
+
+async fn guess(guesser: Option<Guesser>, client: Client, number: u32) -> (Guesser, u16) {
+    let mut guesser = match guesser {
+        Some(guesser) => guesser,
+        None => Guesser { stream: from_network(&client, number).await, guesses: 0 },
+    };
+    guesser.guesses += 1;
+    let body = format!(r#"{{"username":"guess-{number}","password":"a wrong guess, and long"}}"#);
+    let request = format!(
+        "POST /nms/api/v2.1/user/login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        client.address(),
+        body.len()
+    );
+    guesser.stream.write_all(request.as_bytes()).await.expect("it is sent");
+    let mut bytes = Vec::new();
+    let length = loop {
+        let read = guesser.stream.read_buf(&mut bytes).await.expect("it is read");
+        assert!(read > 0, "the connection ended");
+        if let Some(length) = answer_length(&bytes) {
+            break length;
+        }
+    };
+    let head = std::str::from_utf8(&bytes[..length]).expect("an answer in text");
+    let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
+    (guesser, status)
+}
+
+async fn from_network(client: &Client, number: u32) -> TlsStream<TcpStream> {
+    // Each number is a network of its own.
+    let [.., middle, low] = number.to_be_bytes();
+    let source = Ipv4Addr::new(127, 64 | (middle & 63), low, 1);
+    client.coming_from(source.into()).connect().await.expect("a connection")
+}
