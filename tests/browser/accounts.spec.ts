@@ -73,6 +73,19 @@ test("an account is added with a password that is made for it, and is asked for 
   await theirs.close();
 });
 
+test("the login begins in the name, and stays where one types", async ({ page, appliance }) => {
+  await visit(page, appliance, "/login");
+  const name = page.getByLabel("User name or e-mail");
+  await expect(name).toBeFocused();
+  await page.keyboard.type(helper.name);
+  await expect(name).toHaveValue(helper.name);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("not the right one");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("The user name or the password is wrong.")).toBeVisible();
+  await expect(page.getByLabel("Password", { exact: true })).toBeFocused();
+});
+
 test("l4 a Read-Only account sees what it may not do, and why", async ({ page, appliance }, info) => {
   await logIn(page, appliance, helper);
   await open(page, appliance, "users");
@@ -174,10 +187,10 @@ test("the audit log says who did what, from where", async ({ page, appliance }, 
   await inspect(page, info, "audit");
   await fits(page);
   await page.getByLabel("Account", { exact: true }).selectOption(helper.name);
-  await expect(page.getByText(account.name, { exact: true })).toHaveCount(0);
+  await expect(page.getByRole("listitem").filter({ hasText: account.name })).toHaveCount(0);
   await expect(page).toHaveURL(/who=/);
   await page.getByLabel("What", { exact: true }).selectOption("logged in");
-  await expect(page.getByText("logged in", { exact: false }).first()).toBeVisible();
+  await expect(page.getByRole("listitem").filter({ hasText: `${helper.name} logged in` }).first()).toBeVisible();
 });
 
 test("l5 an app is set up with its QR code, and logins ask for its codes", async ({ page, appliance }, info) => {
@@ -299,7 +312,6 @@ test("l5 a passkey is added once the certificate allows it, and logs in alone", 
   await open(page, appliance, "account");
   await page.getByRole("button", { name: "Log out" }).last().click();
   await enter(page, appliance, account);
-  await page.getByRole("button", { name: "Use a passkey" }).click();
   await inspect(page, info, "login-passkey");
   await page.getByRole("button", { name: "Use a passkey" }).click();
   await expect(page).not.toHaveURL(/login/);
@@ -372,4 +384,22 @@ test("a password is reset, a second factor turned off, and somebody leaves", asy
   await inspect(page, info, "users-offboarded");
   await done.getByRole("button", { name: "Done" }).click();
   await expect(row.getByText("Disabled")).toBeVisible();
+});
+
+test("who guesses is told how long to wait, and the page counts it down", async ({ page, appliance }, info) => {
+  await visit(page, appliance, "/login");
+  await page.getByLabel("User name or e-mail").fill("nobody");
+  const submit = page.getByRole("button", { name: "Log in", exact: true });
+  const waiting = page.getByRole("button", { name: /^Wait \d+ s$/ });
+  for (let guess = 0; guess < 30 && !(await waiting.isVisible()); guess += 1) {
+    await page.getByLabel("Password", { exact: true }).fill(`guess number ${guess}`);
+    const answered = page.waitForResponse(/\/user\/login$/);
+    await submit.click();
+    await answered;
+    await expect(submit.or(waiting)).not.toHaveAttribute("aria-busy", "true");
+  }
+  await expect(waiting).toBeDisabled();
+  await inspect(page, info, "login-wait");
+  // It opens again by itself.
+  await expect(submit).toBeEnabled({ timeout: 90_000 });
 });

@@ -1,29 +1,9 @@
 // Who did what, from where, when.
-import { later } from './later';
+import { api, ask } from './client';
+import type { components, paths } from './schema';
 
-export interface AuditEntry {
-  id: string;
-  at: string;
-  who: string;
-  /** Absent: the account is gone. */
-  whoName?: string | null;
-  what: string;
-  about: string;
-  address?: string | null;
-}
+export type AuditEntry = components['schemas']['AuditEntry'];
+export type AuditPage = components['schemas']['AuditPage'];
+export type AuditWish = NonNullable<paths['/nms/api/v2.1/nms/audit']['get']['parameters']['query']>;
 
-export interface AuditPage {
-  items: AuditEntry[];
-  pagination: { total: number; count: number; page: number; pages: number };
-  /** Whether every entry is as it was written. */
-  aggregation: { chain: { whole: boolean; brokenAt?: string } };
-}
-
-export interface AuditWish {
-  count: number;
-  page: number;
-  who?: string;
-  what?: string;
-}
-
-export const readAudit = (query: AuditWish): Promise<AuditPage> => later('get', '/nms/audit', { query: { ...query } });
+export const readAudit = (query: AuditWish): Promise<AuditPage> => ask(api.GET('/nms/api/v2.1/nms/audit', { params: { query } }));
