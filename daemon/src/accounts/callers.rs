@@ -14,7 +14,7 @@ use super::people::{Actor, name_of, note};
 use super::roles::Role;
 use super::tokens::{self, NewToken, PER_ACCOUNT};
 use super::{Accounts, notices};
-use crate::audit;
+use crate::audit::{self, Deed};
 use crate::store::records::{AccountRecord, LoginRecord, TokenRecord};
 use crate::store::tables::{ACCOUNTS, LOGINS, TOKENS};
 use crate::store::{StoreError, Writer};
@@ -153,8 +153,9 @@ impl Accounts {
                 for id in &ids {
                     let Some(ended) = writer.get(LOGINS, id.as_bytes())? else { continue };
                     writer.delete(LOGINS, id.as_bytes())?;
-                    let (who, about) = (ended.account.to_string(), ended.address);
-                    audit::append(writer, at, &who, "logout", &about)?;
+                    let (who, from) = (ended.account.to_string(), ended.address.parse().ok());
+                    let deed = Deed::new(&who, "logout", &ended.client);
+                    from.map_or(deed, |from| deed.sent_from(from)).write(writer, at)?;
                 }
                 Ok(())
             })

@@ -190,9 +190,11 @@ impl From<AccountError> for ApiError {
             AccountError::CredentialForm
             | AccountError::Username
             | AccountError::Email
-            | AccountError::SamePassword
             | AccountError::Invalid(_) => Self::bad_request(sentence(&error)),
             AccountError::Password(error) => error.into(),
+            AccountError::SamePassword => {
+                Self::bad_request(sentence(&error)).named("PasswordRefused")
+            }
             AccountError::NoLogin => {
                 Self::unauthorized("Your login has ended or is not known. Log in again.")
             }

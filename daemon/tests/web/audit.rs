@@ -1,6 +1,6 @@
 //! Who did what, as admins see it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture::Appliance;
 
@@ -31,4 +31,24 @@ async fn the_audit_log_comes_in_pages_with_names_and_its_chain() {
         let path = format!("/nms/audit?{query}");
         appliance.get(&path, &token).await.refused(400, "Bad Request");
     }
+}
+
+#[tokio::test]
+async fn what_admins_change_is_told_with_its_name_and_address() {
+    let appliance = Appliance::new().await;
+    let token = appliance.set_up().await;
+    let site = appliance.post("/sites", Some(&token), json!({"name": "Hilltop"})).await.json();
+    let path = format!("/sites/{}", site["id"].as_str().unwrap());
+    appliance.delete(&path, &token).await.json();
+    // What was refused is not told.
+    appliance.delete(&path, &token).await.refused(404, "Not Found");
+    let page = appliance.get("/nms/audit?what=site-made,site-deleted", &token).await.json();
+    let told: Vec<(&Value, &Value, &Value)> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (&item["what"], &item["about"], &item["address"]))
+        .collect();
+    let (name, from) = (&json!("Hilltop"), &json!("127.0.0.1"));
+    assert_eq!(told, [(&json!("site-deleted"), name, from), (&json!("site-made"), name, from)]);
 }

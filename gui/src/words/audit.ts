@@ -34,11 +34,26 @@ const DID: Record<string, string> = {
   'secret seen': 'saw a secret',
   'device-key-rotated': 'made a new device key',
   certificate: 'changed the certificate',
+  'certificate-asked': 'asked for a new certificate',
+  'ports-changed': 'changed the ports or names',
+  'ports-reverted': 'took a change of the ports back',
+  'old-ports-closed': 'closed the old ports',
+  'security-changed': 'changed the security contact or HSTS',
+  'device-authorized': 'let a device in',
+  'device-confirmed': 'confirmed the fingerprint of a device',
+  'device-changed': 'changed a device',
+  'device-restarted': 'restarted a device',
+  'device-refreshed': 'let a device come back with a new key',
+  'device-deleted': 'deleted a device',
+  terminal: 'opened a terminal on a device',
+  'site-made': 'added a site',
+  'site-changed': 'changed a site',
+  'site-deleted': 'deleted a site',
   outbound: 'let the appliance call other addresses',
 };
 
 /** Entries about these tell of the program that was used. */
-const BY_PROGRAM = new Set(['login', 'login-new-network', 'step-up', 'password-refused']);
+const BY_PROGRAM = new Set(['login', 'logout', 'login-new-network', 'step-up', 'password-refused']);
 export const isByProgram = (what: string): boolean => BY_PROGRAM.has(what);
 
 /** Parts of the appliance that do something by themselves. */
