@@ -64,7 +64,7 @@ use self::setup_code::{CodeError, SetupCode};
 use self::standing::{RULES, Rules, Standings, has_factor};
 use self::throttle::Throttle;
 use self::tokens::Tokens;
-use crate::audit::{self, Deed};
+use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
@@ -321,13 +321,14 @@ impl Accounts {
         let account = Uuid::new_v4();
         let begun = self.begin(account, &record, None, client)?;
         let (written, id, login) = (record.clone(), begun.id, begun.record.clone());
-        let room = self.clone();
+        let (room, from) = (self.clone(), client.address);
         let first = self.inner.store.write(move |writer| {
             if !account::put_first(writer, account, &written)? {
                 return Ok(false);
             }
             let at = Timestamp::from_millisecond(written.created).unwrap_or_default();
-            audit::append(writer, at, &account.to_string(), "set-up", &written.username)?;
+            let who = account.to_string();
+            Deed::new(&who, "set-up", &written.username).sent_from(from).write(writer, at)?;
             room.inner.standings.know(account, &written);
             Begun::put(writer, id, &login, &[]).map(|()| true)
         });

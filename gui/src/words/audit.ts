@@ -13,7 +13,7 @@ const DID: Record<string, string> = {
   'account-throttled': 'takes no more guesses at an account today',
   'network-throttled': 'slows a network down that guesses passwords',
   'step-up': 'confirmed who they are for risky actions',
-  'password-changed': 'changed the own password',
+  'password-changed': 'changed their own password',
   'password-reset': 'reset the password of an account',
   'totp-on': 'turned the authenticator app on',
   'totp-off': 'turned the authenticator app off',
