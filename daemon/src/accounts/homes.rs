@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{AccountError, Accounts, ClientInfo, notices};
+use super::{AccountError, Accounts, ClientInfo, LoginId, notices};
 use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::store::records::LoginRecord;
@@ -18,7 +18,11 @@ const KEPT: usize = 50;
 
 /// Notes a login's network, in the login's own transaction. A new one is told and audited, but for
 /// the very first.
-pub(super) fn note(writer: &Writer<'_>, login: &LoginRecord) -> Result<(), StoreError> {
+pub(super) fn note(
+    writer: &Writer<'_>,
+    id: LoginId,
+    login: &LoginRecord,
+) -> Result<(), StoreError> {
     // A record whose address is none was written by a test.
     let Ok(address) = login.address.parse() else { return Ok(()) };
     let network = SourceNetwork::from(address).to_string();
@@ -40,7 +44,7 @@ pub(super) fn note(writer: &Writer<'_>, login: &LoginRecord) -> Result<(), Store
     let who = login.account.to_string();
     let deed = Deed::new(&who, "login-new-network", &login.client);
     deed.sent_from(address).write(writer, at)?;
-    notices::tell(writer, login.account, at, &told(login))
+    notices::tell_as(writer, login.account, at, &told(login), id.guid())
 }
 
 fn told(login: &LoginRecord) -> String {

@@ -167,7 +167,7 @@ impl Begun {
         let deed = Deed::new(&who, "login", &record.client);
         let from = record.address.parse().ok();
         from.map_or(deed, |address| deed.sent_from(address)).write(writer, at)?;
-        homes::note(writer, record)
+        homes::note(writer, id, record)
     }
 }
 

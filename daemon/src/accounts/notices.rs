@@ -29,14 +29,21 @@ pub(super) fn tell(
     at: Timestamp,
     message: &str,
 ) -> Result<(), StoreError> {
+    tell_as(writer, account, at, message, Uuid::now_v7())
+}
+
+/// The same under an id: the notice about a login has that login's, which is not shown it.
+pub(super) fn tell_as(
+    writer: &Writer<'_>,
+    account: Uuid,
+    at: Timestamp,
+    message: &str,
+    id: Uuid,
+) -> Result<(), StoreError> {
     let mut record = writer.get(NOTICES, &account)?.unwrap_or_default();
     let surplus = (record.notices.len() + 1).saturating_sub(KEPT);
     record.notices.drain(..surplus);
-    record.notices.push(NoticeRecord {
-        id: Uuid::now_v7(),
-        at: at.as_millisecond(),
-        message: message.to_owned(),
-    });
+    record.notices.push(NoticeRecord { id, at: at.as_millisecond(), message: message.to_owned() });
     writer.put(NOTICES, &account, &record)
 }
 

@@ -7,6 +7,7 @@ mod tokens;
 use std::time::Duration;
 
 use super::*;
+use crate::audit;
 use crate::clock::ClockHand;
 
 const PASSWORD: &str = "a mast in the meadow";

@@ -70,7 +70,7 @@ fn table() -> Vec<Route> {
         delete("/nms/api/v2.1/sites/{id}", Admin, Yes, sites::delete).told("site-deleted"),
         // The log, and the sockets. A socket's first frame is its ticket.
         get("/nms/api/v2.1/logs", ReadOnly, No, logs::list),
-        post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create),
+        post("/nms/api/v2.1/tickets", ReadOnly, No, tickets::create).told("terminal"),
         get("/nms/ws", Public, No, live::open),
         get("/nms/shell", Public, No, shell::open),
         // For machines.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use super::access;
 use super::error::{ApiError, ErrorBody};
-use super::extract::{Acting, Caller, JsonBody, no_such_device};
+use super::extract::{Caller, JsonBody, no_such_device};
 use super::told::About;
 use super::views::Time;
-use crate::accounts::{Accounts, Login, LoginId, Role};
+use crate::accounts::{Login, LoginId, Role};
 use crate::clock::Clock;
 use crate::devices::Devices;
 
@@ -129,18 +129,13 @@ pub(super) async fn create(
     State(tickets): State<Tickets>,
     State(devices): State<Devices>,
     State(clock): State<Clock>,
-    State(accounts): State<Accounts>,
     Caller(login): Caller,
-    Acting(by): Acting,
     JsonBody(wanted): JsonBody<TicketRequest>,
-) -> Result<(StatusCode, Json<TicketAnswer>), ApiError> {
+) -> Result<(StatusCode, Extension<About>, Json<TicketAnswer>), ApiError> {
     let device = match wanted.route {
         Route::Live => None,
         Route::Terminal => Some(terminal_device(&login, &clock, &devices, wanted.device_id)?),
     };
-    if let Some(device) = device {
-        accounts.did(by, "terminal", About::devices(&devices, &[device])).await?;
-    }
     let Login { id, account, .. } = login;
     let ticket = Ticket { login: id, account, route: wanted.route, device };
     let ticket = tickets
@@ -149,7 +144,9 @@ pub(super) async fn create(
         .ok_or_else(|| ApiError::throttled(LIFETIME).because("too many unused tickets"))?;
     let lifetime = SignedDuration::try_from(LIFETIME).unwrap_or_default();
     let expires_at = Time(clock.now() + lifetime);
-    Ok((StatusCode::CREATED, Json(TicketAnswer { ticket, expires_at })))
+    // Live updates are told nowhere.
+    let about = About::devices(&devices, device.as_slice());
+    Ok((StatusCode::CREATED, About::these(about), Json(TicketAnswer { ticket, expires_at })))
 }
 
 fn terminal_device(

@@ -41,18 +41,21 @@ pub(super) async fn named_in(path: &str, devices: &Devices) -> Option<String> {
 }
 
 /// What a call changed, if it changed anything.
-pub(super) fn changed(named: Option<String>, response: &Response) -> Option<Vec<String>> {
+pub(super) fn changed(in_path: Option<String>, response: &Response) -> Option<Vec<String>> {
     if !response.status().is_success() {
         return None;
     }
     Some(match response.extensions().get::<About>() {
         Some(About(names)) => names.clone(),
-        None => vec![named.unwrap_or_default()],
+        None => vec![in_path.unwrap_or_default()],
     })
 }
 
 /// Writes down what a call did, once it has done it.
 pub(super) async fn tell(accounts: &Accounts, by: Actor, what: &'static str, names: Vec<String>) {
+    if names.is_empty() {
+        return;
+    }
     if let Err(error) = accounts.did(by, what, names).await {
         // What was done is done, and who did it waits for an answer.
         tracing::error!(%error, what, account = %by.account, "the audit log was not written");

@@ -131,7 +131,7 @@ impl UserView {
     /// next one to read: whoever holds this one knows it.
     pub(super) async fn read_by(accounts: &Accounts, login: &Login) -> Result<Self, ApiError> {
         let mut view = Self::read(accounts, login.account).await?;
-        view.aerie.notices.retain(|notice| notice.at.0 != login.created);
+        view.aerie.notices.retain(|notice| notice.id != login.id.guid());
         Ok(view)
     }
 
