@@ -48,7 +48,10 @@ async fn d2_a_man_in_the_middle_sees_noise_only() {
         ("the site's name", b"Hilltop"),
         ("the key's secret", &secret[..32]),
     ] {
-        assert!(!contains(&seen, bytes), "{what} went through in clear");
+        // Two or three bytes stand in any noise by chance: a machine may be called "vm".
+        if bytes.len() > 3 {
+            assert!(!contains(&seen, bytes), "{what} went through in clear");
+        }
     }
     // Both directions have been seen, or the search above would prove nothing.
     assert!(middle.payloads(Direction::ToAppliance).len() > 3);
