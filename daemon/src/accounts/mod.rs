@@ -226,7 +226,16 @@ impl Accounts {
                 ended: broadcast::channel(ENDED).0,
             }),
         };
-        supervisor.spawn("logins sweeper", Essential::Yes, accounts.clone().sweep(supervisor));
+        let room = accounts.clone();
+        pass_by_pass(supervisor, "logins sweeper", SWEEP, move |last| {
+            let room = room.clone();
+            async move {
+                if let Err(error) = room.pass(last).await {
+                    // The next pass tries again; nothing but a minute of idle time is at stake.
+                    tracing::error!(%error, "the logins could not be brought up to date");
+                }
+            }
+        });
         accounts.keep_counts(supervisor);
         Ok(accounts)
     }
@@ -234,25 +243,6 @@ impl Accounts {
     /// The cost of bcrypt from now on. A cheaper hash is made anew at its account's next login.
     pub fn set_bcrypt_cost(&self, cost: u32) {
         self.inner.passwords.set_cost(cost);
-    }
-
-    fn sweep(self, supervisor: &Supervisor) -> impl Future<Output = ()> + Send + 'static {
-        let token = supervisor.token();
-        async move {
-            let mut passes = tokio::time::interval(SWEEP);
-            passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut last = false;
-            while !last {
-                tokio::select! {
-                    () = token.cancelled() => last = true,
-                    _ = passes.tick() => {}
-                }
-                if let Err(error) = self.pass(last).await {
-                    // The next pass tries again; nothing but a minute of idle time is at stake.
-                    tracing::error!(%error, "the logins could not be brought up to date");
-                }
-            }
-        }
     }
 
     /// Puts out logins that have ended by time, and writes uses that are due, or all at the `last`
@@ -453,6 +443,27 @@ impl Accounts {
         let found = self.inner.store.read(move |reader| reader.get(ACCOUNTS, &id)).await?;
         found.ok_or(AccountError::NoLogin)
     }
+}
+
+/// Runs a pass now and then, and once more, as the last, when the daemon stops.
+fn pass_by_pass<P, W>(supervisor: &Supervisor, name: &'static str, every: Duration, pass: P)
+where
+    P: Fn(bool) -> W + Send + 'static,
+    W: Future<Output = ()> + Send,
+{
+    let token = supervisor.token();
+    supervisor.spawn(name, Essential::Yes, async move {
+        let mut passes = tokio::time::interval(every);
+        passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last = false;
+        while !last {
+            tokio::select! {
+                () = token.cancelled() => last = true,
+                _ = passes.tick() => {}
+            }
+            pass(last).await;
+        }
+    });
 }
 
 /// The logins of the last life. Those of accounts that are gone or locked end at the first pass.

@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::account::{EMAIL_BYTES, hash_of};
 use super::passwords::{Asker, MAX_BYTES};
 use super::throttle::Attempt;
-use super::{AccountError, Accounts, ClientInfo, notices};
+use super::{AccountError, Accounts, ClientInfo, notices, pass_by_pass};
 use crate::audit::Deed;
 use crate::network::SourceNetwork;
 use crate::store::records::AccountRecord;
 use crate::store::tables::ACCOUNTS;
 use crate::store::{StoreError, Writer};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::Supervisor;
 
 /// How often counts and refusals are written: what a power cut may lose.
 const KEEPING: Duration = Duration::from_secs(1);
@@ -186,16 +186,10 @@ impl Accounts {
 
     /// Starts writing counts and refusals behind.
     pub(super) fn keep_counts(&self, supervisor: &Supervisor) {
-        let (accounts, token) = (self.clone(), supervisor.token());
-        supervisor.spawn("throttle keeper", Essential::Yes, async move {
-            let mut passes = tokio::time::interval(KEEPING);
-            passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut last = false;
-            while !last {
-                tokio::select! {
-                    () = token.cancelled() => last = true,
-                    _ = passes.tick() => {}
-                }
+        let accounts = self.clone();
+        pass_by_pass(supervisor, "throttle keeper", KEEPING, move |last| {
+            let accounts = accounts.clone();
+            async move {
                 if let Err(error) = accounts.keep(last).await {
                     // The next pass writes the counts; the refusals of a second are lost.
                     tracing::error!(%error, "wrong attempts could not be written");
