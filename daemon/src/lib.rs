@@ -19,6 +19,8 @@ pub mod audit;
 
 pub mod accounts;
 
+pub mod vault;
+
 pub mod console;
 
 pub mod devices;

@@ -46,6 +46,7 @@ fn hello() -> Hello {
         terminal_allowed: true,
         pinned: true,
         dialled: None,
+        passwords: Vec::new(),
     }
 }
 

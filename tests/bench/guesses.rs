@@ -21,8 +21,10 @@ use tokio_rustls::client::TlsStream;
 const RATE: u32 = 500;
 /// Guesses before a connection is left for one from another network: none is throttled.
 const FROM_ONE_NETWORK: u32 = 40;
-/// Round trips with the flood, and without.
-const ROUND_TRIPS: usize = 1_000;
+/// Round trips of one kind, and of one round: the kinds take turns, so that a machine which is slower
+/// for a while is so for all of them.
+const ROUND_TRIPS: usize = 4_000;
+const OF_ONE_ROUND: usize = 200;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A ping without payload, masked with zeroes.
@@ -38,26 +40,57 @@ pub(crate) async fn measure(appliance: &Appliance, owner: &Owner, figures: &mut 
     let id = owner.next_waiting().await;
     owner.authorise(&id, &site).await;
     device.enrolled().await;
+    let client = appliance.client();
 
-    say("a device's round trips, idle");
-    round_trips(&mut device, ROUND_TRIPS / 10).await;
-    let idle = round_trips(&mut device, ROUND_TRIPS).await;
-    say(&format!("a device's round trips under {RATE} wrong logins a second"));
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut flooding = JoinSet::new();
-    flooding.spawn(flood(appliance.client(), Arc::clone(&enough)));
-    round_trips(&mut device, ROUND_TRIPS / 10).await;
-    let flooded = round_trips(&mut device, ROUND_TRIPS).await;
-    enough.store(true, Ordering::Release);
-    let flood = flooding.join_all().await.remove(0);
+    say(&format!("a device's round trips, idle and under {RATE} calls a second"));
+    let [mut idle, mut refused, mut flooded] = [(); 3].map(|()| Trips(Vec::new()));
+    let mut flood = Flood::default();
+    for _ in 0..ROUND_TRIPS / OF_ONE_ROUND {
+        round_trips(&mut device, &mut idle).await;
+        under(CALL_WITHOUT_HASH, &client, &mut device, &mut refused).await;
+        flood.add(under(GUESS, &client, &mut device, &mut flooded).await);
+    }
+    for trips in [&mut idle, &mut refused, &mut flooded] {
+        trips.0.sort_unstable();
+    }
 
     let trip = "a device's status is taken in and a ping behind it answered";
     figures.add(&format!("{trip}: median and p99, idle"), idle.told(), "");
+    let what = format!("the same under {RATE} calls a second that are refused without a hash");
+    figures.add(&what, refused.told(), "");
     let what = format!("the same under {RATE} wrong logins a second, each of which wants a hash");
     figures.add(&what, flooded.told(), "");
-    figures.add("the same: change of median and p99", flooded.change(&idle), "below 10 %");
+    figures.add(
+        "the same: what the hashes change of median and p99",
+        flooded.change(&refused),
+        "below 10 %",
+    );
+    figures.add("the same: what all of it changes against idle", flooded.change(&idle), "");
     figures.add("the same: what the flood got", flood.told(), "");
 }
+
+/// Measures round trips while calls with such a body come in.
+async fn under(asked: Asked, client: &Client, device: &mut RawDevice, trips: &mut Trips) -> Flood {
+    let enough = Arc::new(AtomicBool::new(false));
+    let mut flooding = JoinSet::new();
+    flooding.spawn(flood(asked, client.clone(), Arc::clone(&enough)));
+    // Its connections open meanwhile.
+    round_trips(device, &mut Trips(Vec::new())).await;
+    round_trips(device, trips).await;
+    enough.store(true, Ordering::Release);
+    flooding.join_all().await.remove(0)
+}
+
+/// What a flood asks, over and over.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Behind the name of the account.
+    rest: &'static str,
+}
+
+const GUESS: Asked = Asked { rest: r#","password":"a wrong guess, and long"}"# };
+/// A login without a password: the same connections and calls, and no hash.
+const CALL_WITHOUT_HASH: Asked = Asked { rest: "}" };
 
 struct Trips(Vec<Duration>);
 
@@ -82,24 +115,22 @@ impl Trips {
 }
 
 /// Sends a status and a ping behind it: the pong says that both have been taken in.
-async fn round_trips(device: &mut RawDevice, number: usize) -> Trips {
-    let mut trips = Vec::with_capacity(number);
+async fn round_trips(device: &mut RawDevice, trips: &mut Trips) {
     let mut pace = interval(PAUSE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for uptime_seconds in 0..u64::try_from(number).expect("a small number") {
+    for uptime_seconds in 0..u64::try_from(OF_ONE_ROUND).expect("a small number") {
         pace.tick().await;
         let status = Status { uptime_seconds, ..Status::default() };
         let sealed = device.seal(from_device::Body::Status(status));
         let began = Instant::now();
         device.wire.send_bytes(&[frame(&sealed), PING.to_vec()].concat()).await;
         while device.wire.next().await.expect("a frame").first != PONG {}
-        trips.push(began.elapsed());
+        trips.0.push(began.elapsed());
     }
-    trips.sort_unstable();
-    Trips(trips)
 }
 
 /// What a flood sent and was answered.
+#[derive(Default)]
 struct Flood {
     sent: u32,
     took: Duration,
@@ -107,6 +138,14 @@ struct Flood {
 }
 
 impl Flood {
+    fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.took += other.took;
+        for (status, number) in other.answers {
+            *self.answers.entry(status).or_default() += number;
+        }
+    }
+
     fn told(&self) -> String {
         let of = |status| self.answers.get(&status).copied().unwrap_or(0);
         let rate = f64::from(self.sent) / self.took.as_secs_f64();
@@ -120,7 +159,7 @@ impl Flood {
 }
 
 /// Guesses at an even pace, whether the ones before have been answered or not.
-async fn flood(client: Client, enough: Arc<AtomicBool>) -> Flood {
+async fn flood(asked: Asked, client: Client, enough: Arc<AtomicBool>) -> Flood {
     let mut pace = interval(Duration::from_secs(1) / RATE);
     let began = Instant::now();
     let (mut sent, mut answers) = (0, BTreeMap::new());
@@ -133,7 +172,7 @@ async fn flood(client: Client, enough: Arc<AtomicBool>) -> Flood {
             idle.extend(Some(guesser).filter(|guesser| guesser.guesses < FROM_ONE_NETWORK));
         }
         sent += 1;
-        under_way.spawn(guess(idle.pop(), client.clone(), sent));
+        under_way.spawn(guess(asked, idle.pop(), client.clone(), sent));
     }
     Flood { sent, took: began.elapsed(), answers }
 }
@@ -144,13 +183,18 @@ struct Guesser {
     guesses: u32,
 }
 
-async fn guess(guesser: Option<Guesser>, client: Client, number: u32) -> (Guesser, u16) {
+async fn guess(
+    asked: Asked,
+    guesser: Option<Guesser>,
+    client: Client,
+    number: u32,
+) -> (Guesser, u16) {
     let mut guesser = match guesser {
         Some(guesser) => guesser,
         None => Guesser { stream: from_network(&client, number).await, guesses: 0 },
     };
     guesser.guesses += 1;
-    let body = format!(r#"{{"username":"guess-{number}","password":"a wrong guess, and long"}}"#);
+    let body = format!(r#"{{"username":"guess-{number}"{}"#, asked.rest);
     let request = format!(
         "POST /nms/api/v2.1/user/login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",

@@ -41,6 +41,9 @@ impl<H: Host, D: Dial> Session<'_, H, D> {
                     kept.map_err(|error| (RefusalReason::Failed, Chain(&error).to_string()));
                 self.reply(id, outcome).await
             }
+            Verb::SetPassword(_) | Verb::HeldPasswords(_) | Verb::TryPassword(_) => {
+                self.refuse_unknown(id).await
+            }
             Verb::ReportNow(_) => {
                 self.report().await?;
                 self.reply(id, Ok(())).await

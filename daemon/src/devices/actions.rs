@@ -285,7 +285,9 @@ impl Devices {
             Ok(Ok(Reply { outcome: Some(reply::Outcome::Refusal(refusal)), .. })) => {
                 Err(ActionError::Refused(refusal_text(what, &refusal)))
             }
-            Ok(Ok(Reply { outcome: None, .. })) | Err(_) => Err(ActionError::NoReply),
+            Ok(Ok(Reply { outcome: None | Some(reply::Outcome::Passwords(_)), .. })) | Err(_) => {
+                Err(ActionError::NoReply)
+            }
             Ok(Err(_)) => Err(ActionError::Offline),
         }
     }

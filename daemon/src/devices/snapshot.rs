@@ -343,6 +343,8 @@ pub(super) fn refusal_text(what: &str, refusal: &inform::Refusal) -> String {
     let why = match refusal.reason() {
         inform::RefusalReason::UnknownRequest => "it does not know this request",
         inform::RefusalReason::NotAllowed => "its own settings do not allow it",
+        inform::RefusalReason::Outdated => "it knows of something newer",
+        inform::RefusalReason::Wrong => "this is not the password",
         inform::RefusalReason::Busy => "it is busy; try again in a moment",
         inform::RefusalReason::NotAuthorized => "it is not authorised",
         inform::RefusalReason::Failed | inform::RefusalReason::Unspecified => "it could not",

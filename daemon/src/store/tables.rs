@@ -8,9 +8,9 @@ use std::marker::PhantomData;
 use uuid::Uuid;
 
 use super::records::{
-    AccountRecord, AuditRecord, DeviceRecord, EventRecord, FactorsRecord, ForgottenRecord,
-    HistoryRecord, HomesRecord, LoginRecord, NoticesRecord, SiteRecord, ThrottleRecord,
-    TokenRecord,
+    AccountRecord, AuditRecord, CredentialRecord, DeviceRecord, EventRecord, FactorsRecord,
+    ForgottenRecord, HistoryRecord, HomesRecord, JobItemRecord, JobRecord, LoginRecord,
+    NoticesRecord, SiteRecord, ThrottleRecord, TokenRecord,
 };
 
 /// About the store itself: [`SCHEMA_VERSION`] and [`PROBE`].
@@ -51,6 +51,12 @@ pub const FORGOTTEN: Table<[u8; 32], ForgottenRecord> = Table::new("forgotten_de
 pub const EVENTS: Table<Uuid, EventRecord> = Table::new("events");
 /// Statistics of the last hour, by minute since 1970: one row holds all devices.
 pub const HISTORY: Table<u64, HistoryRecord> = Table::new("history");
+/// Credentials, sealed by the vault.
+pub const CREDENTIALS: Table<Uuid, CredentialRecord> = Table::new("credentials");
+/// Jobs, in the order in which they were made (UUID version 7).
+pub const JOBS: Table<Uuid, JobRecord> = Table::new("jobs");
+/// What jobs have to do, by job and number.
+pub const JOB_ITEMS: Table<(Uuid, u32), JobItemRecord> = Table::new("job_items");
 /// Who did what, hash-chained, in order.
 pub const AUDIT: Table<u64, AuditRecord> = Table::new("audit");
 
@@ -116,6 +122,17 @@ impl TableKey for [u8; 32] {
     }
     fn from_key(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok()
+    }
+}
+
+impl TableKey for (Uuid, u32) {
+    type Owned = Self;
+    fn to_key(&self) -> Vec<u8> {
+        [self.0.as_bytes().as_slice(), self.1.to_be_bytes().as_slice()].concat()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        let (id, number) = bytes.split_first_chunk::<16>()?;
+        Some((Uuid::from_bytes(*id), number.try_into().ok().map(u32::from_be_bytes)?))
     }
 }
 

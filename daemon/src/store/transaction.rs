@@ -45,6 +45,28 @@ impl Reader {
         opened.iter()?.map(|entry| pair::<K, R>(table.name, &entry?)).collect()
     }
 
+    /// The records whose keys begin with `prefix`, in the order of their keys.
+    pub fn below<K, R>(
+        &self,
+        table: Table<K, R>,
+        prefix: &[u8],
+    ) -> Result<Vec<(K::Owned, R)>, StoreError>
+    where
+        K: TableKey + ?Sized,
+        R: DeserializeOwned,
+    {
+        let Some(opened) = self.open(table)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for entry in opened.range(prefix..)? {
+            let entry = entry?;
+            if !entry.0.value().starts_with(prefix) {
+                break;
+            }
+            found.push(pair::<K, R>(table.name, &entry)?);
+        }
+        Ok(found)
+    }
+
     /// Shows all records, one at a time, in the order of their keys.
     pub fn each<K, R>(
         &self,

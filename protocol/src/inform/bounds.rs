@@ -2,8 +2,9 @@
 
 use super::wire::{Fields, Value};
 use super::{
-    Address, FromAppliance, FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES,
-    MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES, MessageError, Refusal, Reply, Request,
+    Address, FromAppliance, FromDevice, HeldPassword, Hello, Interface, MAX_ACCOUNT_BYTES,
+    MAX_ACCOUNTS, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DETAIL_BYTES, MAX_INTERFACES,
+    MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_SEALED_BYTES, MessageError, Refusal, Reply, Request,
     Status, from_appliance, from_device, request,
 };
 use crate::address;
@@ -119,6 +120,7 @@ fn check_hello(hello: &Hello) -> Result<(), MessageError> {
         text(field, value, MAX_NAME_BYTES)?;
     }
     addresses("hello.addresses", &hello.addresses)?;
+    check_held("hello.passwords", &hello.passwords)?;
     hello.dialled.as_ref().map_or(Ok(()), |dialled| check_address("hello.dialled", dialled))
 }
 
@@ -150,6 +152,7 @@ fn check_reply(reply: &Reply) -> Result<(), MessageError> {
     match reply.outcome.as_ref().ok_or(MessageError::Empty)? {
         Outcome::Done(_) => Ok(()),
         Outcome::Refusal(refusal) => check_refusal(refusal),
+        Outcome::Passwords(passwords) => check_held("passwords.held", &passwords.held),
     }
 }
 
@@ -157,10 +160,34 @@ fn check_request(request: &Request) -> Result<(), MessageError> {
     let request_id = request.request_id;
     match request.verb.as_ref().ok_or(MessageError::UnknownVerb { request_id })? {
         request::Verb::Rename(rename) => text("rename.name", &rename.name, MAX_NAME_BYTES),
-        request::Verb::Restart(_) | request::Verb::Locate(_) | request::Verb::ReportNow(_) => {
-            Ok(())
+        request::Verb::SetPassword(set) => {
+            text("set_password.account", &set.account, MAX_ACCOUNT_BYTES)?;
+            fixed("set_password.credential_id", &set.credential_id, UUID_BYTES)?;
+            within("set_password.password", &set.password, MAX_PASSWORD_BYTES)?;
+            within("set_password.sealed", &set.sealed, MAX_SEALED_BYTES)
         }
+        request::Verb::TryPassword(tried) => {
+            text("try_password.account", &tried.account, MAX_ACCOUNT_BYTES)?;
+            within("try_password.password", &tried.password, MAX_PASSWORD_BYTES)
+        }
+        request::Verb::Restart(_)
+        | request::Verb::Locate(_)
+        | request::Verb::ReportNow(_)
+        | request::Verb::HeldPasswords(_) => Ok(()),
     }
+}
+
+fn check_held(field: &'static str, held: &[HeldPassword]) -> Result<(), MessageError> {
+    if held.len() > MAX_ACCOUNTS {
+        return Err(MessageError::TooMany { field, limit: MAX_ACCOUNTS });
+    }
+    held.iter().try_for_each(|held| {
+        text("held.account", &held.account, MAX_ACCOUNT_BYTES)?;
+        if !held.credential_id.is_empty() {
+            fixed("held.credential_id", &held.credential_id, UUID_BYTES)?;
+        }
+        within("held.sealed", &held.sealed, MAX_SEALED_BYTES)
+    })
 }
 
 fn check_refusal(refusal: &Refusal) -> Result<(), MessageError> {
@@ -175,6 +202,10 @@ fn addresses(field: &'static str, list: &[String]) -> Result<(), MessageError> {
 }
 
 fn text(field: &'static str, value: &str, limit: usize) -> Result<(), MessageError> {
+    if value.len() > limit { Err(MessageError::TooLong { field, limit }) } else { Ok(()) }
+}
+
+fn within(field: &'static str, value: &[u8], limit: usize) -> Result<(), MessageError> {
     if value.len() > limit { Err(MessageError::TooLong { field, limit }) } else { Ok(()) }
 }
 

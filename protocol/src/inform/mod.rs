@@ -33,6 +33,14 @@ pub const MAX_NAME_BYTES: usize = 256;
 pub const MAX_ADDRESS_BYTES: usize = 64;
 /// The longest explanation in a refusal, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 1024;
+/// The most local accounts whose passwords one device may name.
+pub const MAX_ACCOUNTS: usize = 16;
+/// The longest name of a local account, in bytes.
+pub const MAX_ACCOUNT_BYTES: usize = 64;
+/// The longest password of a local account, in bytes.
+pub const MAX_PASSWORD_BYTES: usize = 256;
+/// The longest sealed password, in bytes.
+pub const MAX_SEALED_BYTES: usize = 1024;
 
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
