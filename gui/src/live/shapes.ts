@@ -1,5 +1,6 @@
 // What the live socket says. All shapes come from the appliance's own description.
 import type { components } from '../api/schema';
+import type { JobFrame, VaultFrame } from '../api/vault';
 
 type Schemas = components['schemas'];
 
@@ -12,7 +13,7 @@ export type LogEntry = Schemas['LogEntry'];
 export type Summary = Schemas['SummaryExtra'];
 /** One report of a watched device. */
 export type StatusPoint = Schemas['LiveStatus'];
-export type LiveMessage = Schemas['LiveFrame'];
+export type LiveMessage = Schemas['LiveFrame'] | JobFrame | VaultFrame;
 export type LiveWish = Schemas['LiveWish'];
 
 const TYPES: Record<LiveMessage['type'], true> = {
@@ -22,6 +23,8 @@ const TYPES: Record<LiveMessage['type'], true> = {
   site: true,
   siteRemoved: true,
   log: true,
+  job: true,
+  vault: true,
   status: true,
   summary: true,
   resync: true,
