@@ -1,11 +1,15 @@
 //! What a living job knows of its items: a few bytes for each, and who may begin next.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::store::records::JobItemRecord;
+
+/// How long the vault is waited for without a word: it may have come while nobody listened.
+const VAULT: Duration = Duration::from_secs(30);
 
 /// How an item stands now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub enum Outcome {
     /// The vault does not answer, or is sealed and would have to open something.
     Vault,
     /// It may work after this time.
-    Later(std::time::Duration),
+    Later(Duration),
     /// The whole job can do nothing, for this reason.
     Stop(String),
 }
@@ -103,7 +107,8 @@ pub(super) struct Board {
     slots: Vec<Slot>,
     ready: VecDeque<u32>,
     offline: HashMap<Uuid, Vec<u32>>,
-    vault: Vec<u32>,
+    /// What waits for the vault, and when it is tried without being told.
+    vault: HashMap<u32, Instant>,
     later: BTreeSet<(Instant, u32)>,
     counts: Counts,
     failures_in_a_row: u32,
@@ -145,7 +150,8 @@ impl Board {
 
     /// Nothing could begin now, were it allowed to.
     pub(super) fn waits_for(&self) -> Option<WaitsFor> {
-        let idle = self.counts.running == 0 && self.ready.is_empty() && self.later.is_empty();
+        let busy = !self.ready.is_empty() || self.later.len() > self.vault.len();
+        let idle = self.counts.running == 0 && !busy;
         match (idle, self.vault.is_empty(), self.offline.is_empty()) {
             (true, false, _) => Some(WaitsFor::Vault),
             (true, true, false) => Some(WaitsFor::Devices),
@@ -162,6 +168,7 @@ impl Board {
     pub(super) fn take(&mut self, now: Instant, is_there: impl Fn(Uuid) -> bool) -> Option<u32> {
         while let Some((at, number)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
             self.later.remove(&(at, number));
+            self.vault.remove(&number);
             self.ready.push_back(number);
         }
         while let Some(number) = self.ready.pop_front() {
@@ -197,7 +204,8 @@ impl Board {
             }
             Outcome::Vault => {
                 self.set(number, ItemState::Waiting);
-                self.vault.push(number);
+                self.vault.insert(number, now + VAULT);
+                self.later.insert((now + VAULT, number));
             }
             Outcome::Later(wait) => {
                 self.set(number, ItemState::Waiting);
@@ -242,7 +250,10 @@ impl Board {
     /// The vault is there, or open.
     pub(super) fn wake_vault(&mut self) -> bool {
         let any = !self.vault.is_empty();
-        self.ready.extend(self.vault.drain(..));
+        for (number, at) in self.vault.drain() {
+            self.later.remove(&(at, number));
+            self.ready.push_back(number);
+        }
         any
     }
 
@@ -313,8 +324,6 @@ fn place(number: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn board(states: &[&str]) -> (Board, Vec<Uuid>) {
@@ -338,7 +347,15 @@ mod tests {
         assert_eq!(board.take(now, |_| true), Some(1));
         assert_eq!(board.take(now, |_| true), Some(3));
         assert_eq!(board.take(now, |_| true), None);
-        let counts = Counts { total: 5, running: 2, done: 1, failed: 1, cancelled: 1, waiting: 0, offline: 0 };
+        let counts = Counts {
+            total: 5,
+            running: 2,
+            done: 1,
+            failed: 1,
+            cancelled: 1,
+            waiting: 0,
+            offline: 0,
+        };
         assert_eq!(board.counts(), counts);
         assert!(!board.is_finished());
     }

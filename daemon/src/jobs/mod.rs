@@ -276,7 +276,9 @@ impl Jobs {
             also(writer)?;
             forget_oldest(writer)?;
             writer.put(JOBS, &id, &stored)?;
-            (0..).zip(&*of_job).try_for_each(|(number, it)| writer.put(JOB_ITEMS, &(id, number), it))
+            (0..)
+                .zip(&*of_job)
+                .try_for_each(|(number, it)| writer.put(JOB_ITEMS, &(id, number), it))
         };
         self.inner.store.write(write).await?;
         cut("job-stored");

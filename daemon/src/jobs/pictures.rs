@@ -106,7 +106,12 @@ impl JobPicture {
         let [done, failed, cancelled] = record.outcome;
         let total = record.items;
         let state = if record.state == DONE { JobState::Done } else { JobState::Cancelled };
-        Self { id, record, state, counts: Counts { total, done, failed, cancelled, ..Counts::default() } }
+        Self {
+            id,
+            record,
+            state,
+            counts: Counts { total, done, failed, cancelled, ..Counts::default() },
+        }
     }
 }
 

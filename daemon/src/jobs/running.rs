@@ -139,10 +139,7 @@ async fn store_failure(inner: &Inner, key: (Uuid, u32), outcome: Outcome) -> Out
 }
 
 /// Notes how an item ended. Answers why the job has to stop, if it has to.
-fn heard(
-    living: &Living,
-    ended: Result<(u32, Outcome), tokio::task::JoinError>,
-) -> Option<String> {
+fn heard(living: &Living, ended: Result<(u32, Outcome), tokio::task::JoinError>) -> Option<String> {
     // Faults are caught in the task itself.
     let (number, outcome) = ended.ok()?;
     let (cancelled, stop_after) = {

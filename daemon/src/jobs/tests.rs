@@ -202,7 +202,8 @@ async fn a_restart_goes_on_where_it_was() {
     let store = Store::memory().unwrap();
     let devices = some(10);
     let away: HashSet<Uuid> = devices[4..].iter().copied().collect();
-    let room = Room::on(store.clone(), Chores { away: Mutex::new(away), ..Chores::default() }).await;
+    let room =
+        Room::on(store.clone(), Chores { away: Mutex::new(away), ..Chores::default() }).await;
     let id = room.start(&devices, record(3, 1)).await;
     room.until(id, |job| job.counts.done == 4 && job.counts.offline == 6).await;
     assert!(room.supervisor.shutdown(Duration::from_secs(5)).await);
@@ -269,7 +270,9 @@ async fn nothing_begins_before_its_time() {
 #[tokio::test]
 async fn there_is_room_for_so_many_jobs_and_items_and_no_more() {
     let devices = some(1);
-    let room = Room::with(Chores { away: Mutex::new(HashSet::from([devices[0]])), ..Chores::default() }).await;
+    let room =
+        Room::with(Chores { away: Mutex::new(HashSet::from([devices[0]])), ..Chores::default() })
+            .await;
     for _ in 0..ALIVE {
         room.start(&devices, record(1, 1)).await;
     }

@@ -40,10 +40,10 @@ pub enum Finding {
 /// When a device says which version holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// As it connects: nothing that was sent before can still arrive.
-    Connect,
-    /// Later: something newer may be on its way.
-    Later,
+    /// Nothing is on its way to it: it has just connected, or has answered what it was told.
+    Settled,
+    /// Something newer may be on its way.
+    Underway,
 }
 
 /// The version that a new secret gets, above all that record and device know of.
@@ -79,8 +79,8 @@ pub fn holds(record: &mut CredentialRecord, version: u64, moment: Moment, now: i
         held.proven = Some(now);
     }
     let outrun: Vec<SecretRecord> = match moment {
-        Moment::Connect => std::mem::take(&mut record.candidates),
-        Moment::Later => record.candidates.extract_if(.., |one| one.version < version).collect(),
+        Moment::Settled => std::mem::take(&mut record.candidates),
+        Moment::Underway => record.candidates.extract_if(.., |one| one.version < version).collect(),
     };
     let outrun = outrun.into_iter().chain(record.current.replace(held)).collect();
     shelve(record, outrun);

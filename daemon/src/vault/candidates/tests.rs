@@ -18,7 +18,7 @@ fn credential(current: u64) -> CredentialRecord {
     let mut record = CredentialRecord::default();
     for version in 1..=current {
         assert!(add(&mut record, secret(version)));
-        holds(&mut record, version, Moment::Later, NOW);
+        holds(&mut record, version, Moment::Underway, NOW);
     }
     record
 }
@@ -38,7 +38,7 @@ fn a_candidate_is_listed_until_one_is_proven() {
     assert!(!add(&mut record, secret(4)), "a version is given once");
     assert!(add(&mut record, secret(5)));
     assert_eq!((current(&record), versions(&record.candidates)), (Some(3), vec![4, 5]));
-    assert_eq!(holds(&mut record, 5, Moment::Later, NOW + 1), Finding::Committed);
+    assert_eq!(holds(&mut record, 5, Moment::Underway, NOW + 1), Finding::Committed);
     assert_eq!(current(&record), Some(5));
     assert_eq!(record.current.as_ref().unwrap().proven, Some(NOW + 1));
     assert!(record.candidates.is_empty() && record.trouble.is_empty());
@@ -50,27 +50,27 @@ fn a_newer_candidate_stays_while_it_may_be_on_its_way() {
     let mut record = credential(1);
     add(&mut record, secret(2));
     add(&mut record, secret(3));
-    assert_eq!(holds(&mut record, 2, Moment::Later, NOW), Finding::Committed);
+    assert_eq!(holds(&mut record, 2, Moment::Underway, NOW), Finding::Committed);
     assert_eq!(versions(&record.candidates), [3]);
-    assert_eq!(holds(&mut record, 2, Moment::Connect, NOW), Finding::Current);
+    assert_eq!(holds(&mut record, 2, Moment::Settled, NOW), Finding::Current);
     assert!(record.candidates.is_empty());
     assert_eq!(versions(&record.former), [3, 1], "it is not forgotten all the same");
-    assert_eq!(holds(&mut record, 3, Moment::Later, NOW), Finding::Committed);
+    assert_eq!(holds(&mut record, 3, Moment::Underway, NOW), Finding::Committed);
 }
 
 #[test]
 fn an_older_password_is_told_and_the_newer_ones_are_kept() {
     let mut record = credential(4);
-    assert_eq!(holds(&mut record, 2, Moment::Connect, NOW + 5), Finding::Older);
+    assert_eq!(holds(&mut record, 2, Moment::Settled, NOW + 5), Finding::Older);
     assert_eq!((current(&record), record.trouble.as_str()), (Some(2), OLDER_PASSWORD));
     assert_eq!(versions(&record.former), [4, 3, 1]);
-    assert_eq!(holds(&mut record, 2, Moment::Connect, NOW + 6), Finding::Current);
+    assert_eq!(holds(&mut record, 2, Moment::Settled, NOW + 6), Finding::Current);
     assert_eq!(record.trouble, OLDER_PASSWORD, "it stays told until it is mended");
-    assert_eq!(holds(&mut record, 4, Moment::Connect, NOW + 7), Finding::Committed);
+    assert_eq!(holds(&mut record, 4, Moment::Settled, NOW + 7), Finding::Committed);
     assert_eq!(record.trouble, "");
-    holds(&mut record, 1, Moment::Connect, NOW);
+    holds(&mut record, 1, Moment::Settled, NOW);
     add(&mut record, secret(5));
-    assert_eq!(holds(&mut record, 5, Moment::Later, NOW), Finding::Committed);
+    assert_eq!(holds(&mut record, 5, Moment::Underway, NOW), Finding::Committed);
     assert_eq!(record.trouble, "");
 }
 
@@ -82,22 +82,22 @@ fn a_change_on_the_device_is_told_once_and_never_of_what_was_typed() {
     assert!(changed_on_device(&mut record));
     assert!(!changed_on_device(&mut record));
     assert_eq!(record.trouble, CHANGED_ON_DEVICE);
-    assert_eq!(holds(&mut record, 1, Moment::Connect, NOW), Finding::Current);
+    assert_eq!(holds(&mut record, 1, Moment::Settled, NOW), Finding::Current);
     assert_eq!(record.trouble, "", "somebody changed it back");
 }
 
 #[test]
 fn what_the_device_gives_back_is_believed_once_it_opens() {
     let mut record = credential(1);
-    assert_eq!(holds(&mut record, 7, Moment::Connect, NOW), Finding::Unknown);
+    assert_eq!(holds(&mut record, 7, Moment::Settled, NOW), Finding::Unknown);
     assert!(adopt(&mut record, 7, sealed(7), NOW));
     assert!(!adopt(&mut record, 7, sealed(9), NOW), "it is known already");
     assert!(!adopt(&mut record, HIGHEST + 1, sealed(1), NOW), "no device was sent so many");
     assert!(!adopt(&mut record, 8, Vec::new(), NOW), "it gave nothing");
-    assert_eq!(holds(&mut record, 7, Moment::Connect, NOW), Finding::Unopened);
+    assert_eq!(holds(&mut record, 7, Moment::Settled, NOW), Finding::Unopened);
     assert_eq!((current(&record), next_version(&record, 3)), (Some(1), Some(8)));
     opened(&mut record, 7);
-    assert_eq!(holds(&mut record, 7, Moment::Connect, NOW), Finding::Committed);
+    assert_eq!(holds(&mut record, 7, Moment::Settled, NOW), Finding::Committed);
     assert_eq!((current(&record), versions(&record.former)), (Some(7), vec![1]));
 }
 
@@ -115,7 +115,7 @@ fn former_secrets_are_bounded_and_none_that_held_goes_for_one_that_perhaps_did()
     let mut record = credential(8);
     for version in 9..=28 {
         add(&mut record, secret(version));
-        holds(&mut record, 8, Moment::Connect, NOW);
+        holds(&mut record, 8, Moment::Settled, NOW);
     }
     let (proven, lost): (Vec<_>, Vec<_>) =
         record.former.iter().partition(|secret| secret.proven.is_some());
@@ -192,7 +192,7 @@ impl World {
         }
         self.device.has = version;
         if dice.roll(3) > 0 {
-            assert_ne!(holds(&mut self.record, version, Moment::Later, NOW), Finding::Unknown);
+            assert_ne!(holds(&mut self.record, version, Moment::Underway, NOW), Finding::Unknown);
         }
     }
 
@@ -201,12 +201,12 @@ impl World {
         let (version, newest) = self.device.says();
         if version == 0 {
             changed_on_device(&mut self.record);
-        } else if holds(&mut self.record, version, Moment::Connect, NOW) == Finding::Unknown {
+        } else if holds(&mut self.record, version, Moment::Settled, NOW) == Finding::Unknown {
             assert!(adopt(&mut self.record, version, sealed(version), NOW));
             // The vault is open in every second of these worlds.
             if version.is_multiple_of(2) {
                 opened(&mut self.record, version);
-                holds(&mut self.record, version, Moment::Connect, NOW);
+                holds(&mut self.record, version, Moment::Settled, NOW);
             }
         }
         assert!(next_version(&self.record, newest).is_some_and(|next| next > newest));
