@@ -15,6 +15,7 @@
 
 pub mod candidates;
 mod client;
+pub mod credentials;
 mod frame;
 pub mod protocol;
 mod text;
