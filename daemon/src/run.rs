@@ -29,6 +29,8 @@ use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
 use crate::supervisor::{Ended, Essential, Supervisor};
+use crate::vault::Vault;
+use crate::vault::credentials::Credentials;
 use crate::web::{self, Rooms, StoreProbe};
 
 /// From SIGTERM to the end of all tasks. With the two below, ten seconds at most.
@@ -137,8 +139,10 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
+    let credentials = Credentials::start(store.clone(), Vault::absent(), clock.clone(), supervisor);
     let router = web::router(Rooms {
         accounts,
+        credentials,
         ports: ports.clone(),
         security: security.clone(),
         certificates: certificates.clone(),

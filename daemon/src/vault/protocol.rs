@@ -301,7 +301,7 @@ pub struct TotpSecret {
 pub struct Pass(pub SecretText);
 
 /// How the vault is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// There is one. All that follows is empty where there is none.
     pub made: bool,
