@@ -1,10 +1,8 @@
 // The vault's own proof: its PIN, or a code of the app that was enrolled with it. What the daemon believes is not enough.
-import { ask } from './client';
+import { api, ask } from './client';
 import { ApiError } from './error';
-import { loose as api } from './loose';
 import { session } from './session.svelte';
 import { StepUpDeclined, withStepUp } from './step-up.svelte';
-import type { Pass } from './vault';
 
 interface Waiting {
   resolve: () => void;
@@ -37,7 +35,7 @@ class VaultProof {
   }
 
   async prove(proof: { pin: string } | { code: string }): Promise<void> {
-    const { pass, expiresInSeconds } = await ask(api.POST<Pass>('/nms/api/v2.1/vault/prove', { body: proof }));
+    const { pass, expiresInSeconds } = await ask(api.POST('/nms/api/v2.1/vault/prove', { body: proof }));
     this.#pass = { text: pass, until: Date.now() + expiresInSeconds * 1000, token: session.token };
     this.waiting?.resolve();
   }

@@ -1,146 +1,31 @@
 // Shapes of the vault, of credentials and of jobs.
 import type { components } from './schema';
 
-type Pagination = components['schemas']['Pagination'];
+type Schemas = components['schemas'];
 
 export type ProofKind = 'pin' | 'totp';
-
-export interface VaultStatus {
-  isVaultEnabled: boolean;
-  /** There is a vault. All that follows says nothing where there is none. */
-  isVaultGenerated: boolean;
-  isPassphraseMissing: boolean;
-  sealed: boolean;
-  /** The number of its key pair, from 1. */
-  epoch: number;
-  createdAt: string | null;
-  /** The key file has been given back once. */
-  keyFileProven: boolean;
-  /** How many shares open it, of how many; 1 of 1 where it is not split. */
-  needed: number;
-  total: number;
-  /** Shares that wait for others. */
-  given: number;
-  proofs: ProofKind[];
-  /** Openings an hour for people, and how many of them are left. */
-  perHour: number;
-  left: number;
-  opened: number;
-  /** Secrets are being sealed again under a new key pair. */
-  rekeying: boolean;
-  memoryLocked: boolean;
-  ownUnit: boolean;
-  /** PEM. */
-  publicKey: string;
-  credentials: number;
-  /** Credentials with secrets that are not proven yet. */
-  unproven: number;
-  trouble: number;
-  /** Its process answers. */
-  reachable: boolean;
-}
+export type VaultStatus = Schemas['Vault'];
 
 /** What is shown once: the master password in words, and the key file. */
-export interface NewKey {
-  passphrase: string;
-  keyFile: string;
-}
+export type NewKey = Pick<Schemas['RekeyedView'], 'passphrase' | 'keyFile'>;
 
 /** What opens the vault: the master password in words, or the key file. */
 export type MasterKey = { passphrase: string } | { keyFile: string };
 
-export interface UnsealAnswer {
-  isPassphraseMissing: boolean;
-  given: number;
-  needed: number;
-}
-
-export interface Pass {
-  pass: string;
-  expiresInSeconds: number;
-}
-
-export interface TotpKey {
-  key: string;
-  url: string;
-}
-
-export interface VaultLogEntry {
-  number: number;
-  at: string;
-  what: string;
-  about: string;
-}
-
-export interface VaultLogPage {
-  entries: VaultLogEntry[];
-  next: number;
-}
+export type UnsealAnswer = Schemas['UnsealingView'];
+export type TotpKey = Schemas['AppKeyView'];
+export type VaultLogEntry = Schemas['VaultLogEntry'];
+export type VaultLogPage = Schemas['VaultLog'];
 
 /** What is known of a credential. The secret is not in it. */
-export interface Credential {
-  id: string;
-  deviceId: string | null;
-  deviceName: string | null;
-  label: string;
-  username: string;
-  source: string;
-  readOnly: boolean;
-  sshPort: number | null;
-  httpsPort: number | null;
-  note: string;
-  createdAt: string;
-  version: number | null;
-  changedAt: string | null;
-  provenAt: string | null;
-  /** Secrets that were sent to the device and not proven yet. */
-  candidates: number;
-  trouble: string;
-}
-
-export interface CredentialPage {
-  items: Credential[];
-  pagination: Pagination;
-}
-
-export interface CredentialBody {
-  deviceId?: string | null;
-  label?: string;
-  username?: string;
-  password?: string;
-  readOnly?: boolean;
-  sshPort?: number | null;
-  httpsPort?: number | null;
-  note?: string;
-}
-
-export interface Revealed {
-  id: string;
-  version: number;
-  password: string;
-  hideAfterSeconds: number;
-}
-
-export interface SecretFacts {
-  version: number;
-  madeAt: string;
-  provenAt: string | null;
-  jobId: string | null;
-}
-
-export interface CredentialHistory {
-  current: SecretFacts | null;
-  candidates: SecretFacts[];
-  former: SecretFacts[];
-}
-
-export interface ImportAnswer {
-  rows: number;
-  added: number;
-  changed: number;
-  errors: { line: number; message: string }[];
-  columns: string[];
-}
+export type Credential = Schemas['Credential'];
+export type NewCredential = Schemas['NewRecord'];
+export type CredentialChange = Schemas['RecordUpdate'];
+export type Revealed = Schemas['RevealedView'];
+/** What is known of one secret. */
+export type SecretFacts = Schemas['CredentialSecret'];
+export type CredentialHistory = Schemas['CredentialHistory'];
+export type ImportAnswer = Schemas['ImportView'];
 
 export type Alphabet = 'readable' | 'letters-and-digits' | 'with-signs';
 
@@ -196,15 +81,8 @@ export interface JobItem {
 
 export interface JobItemPage {
   items: JobItem[];
-  pagination: Pagination;
+  pagination: Schemas['Pagination'];
 }
 
-/** What the live socket says of them. */
+/** What the live socket says of one. */
 export type JobFrame = { type: 'job'; sequence: number } & Job;
-export interface VaultFrame {
-  type: 'vault';
-  sequence: number;
-  sealed: boolean;
-  made: boolean;
-  reachable: boolean;
-}

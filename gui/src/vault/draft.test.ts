@@ -6,9 +6,7 @@ const good: Typed = { ...typedOf(null, 'd1'), username: ' admin ', password: ' w
 describe('what is typed for a credential', () => {
   it('becomes what the appliance stores; a password is not trimmed', () => {
     expect(problemsOf(good, true)).toEqual({});
-    expect(bodyOf(good)).toEqual({
-      deviceId: 'd1', label: '', username: 'admin', password: ' with blanks ', readOnly: false, sshPort: 22, httpsPort: null, note: '',
-    });
+    expect(bodyOf(good)).toEqual({ deviceId: 'd1', username: 'admin', password: ' with blanks ', readOnly: false, sshPort: 22, note: '' });
   });
 
   it('leaves the present password where none is typed', () => {
@@ -21,7 +19,8 @@ describe('what is typed for a credential', () => {
   it('is for a device or has a label', () => {
     expect(problemsOf({ ...good, deviceId: '' }, true)).toHaveProperty('deviceId');
     expect(problemsOf({ ...good, kind: 'other' }, true)).toHaveProperty('label');
-    expect(bodyOf({ ...good, kind: 'other', label: 'Portal' })).toMatchObject({ deviceId: null, label: 'Portal' });
+    expect(bodyOf({ ...good, kind: 'other', label: ' Portal' })).toMatchObject({ label: 'Portal' });
+    expect(bodyOf({ ...good, kind: 'other', label: 'Portal' })).not.toHaveProperty('deviceId');
   });
 
   it('has no line breaks, sane ports and a password of bounded bytes', () => {

@@ -1,5 +1,5 @@
 // What was typed for a credential, and what is wrong with it that one can see from here.
-import type { Credential, CredentialBody } from '../api/vault';
+import type { Credential, NewCredential } from '../api/vault';
 import { words } from '../words/credentials';
 import { wholeNumber } from './rotation';
 
@@ -48,17 +48,20 @@ export function problemsOf(typed: Typed, isNew: boolean): Problems {
   return found;
 }
 
-/** Only for what has no problems. An empty password leaves the present one. */
-export function bodyOf(typed: Typed): CredentialBody {
-  const device = typed.kind === 'device';
+/**
+ * Only for what has no problems. An empty password is left out, as is what a credential for a device, or one for
+ * something else, does not have: what is left out of a change stays.
+ */
+export function bodyOf(typed: Typed): Omit<NewCredential, 'password'> & { password?: string } {
+  const sshPort = wholeNumber(typed.sshPort, 1, 65_535);
+  const httpsPort = wholeNumber(typed.httpsPort, 1, 65_535);
   return {
-    deviceId: device ? typed.deviceId : null,
-    label: device ? '' : typed.label.trim(),
+    ...(typed.kind === 'device' ? { deviceId: typed.deviceId } : { label: typed.label.trim() }),
     username: typed.username.trim(),
     ...(typed.password === '' ? {} : { password: typed.password }),
     readOnly: typed.readOnly,
-    sshPort: wholeNumber(typed.sshPort, 1, 65_535),
-    httpsPort: wholeNumber(typed.httpsPort, 1, 65_535),
+    ...(sshPort === null ? {} : { sshPort }),
+    ...(httpsPort === null ? {} : { httpsPort }),
     note: typed.note.trim(),
   };
 }

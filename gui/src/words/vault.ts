@@ -156,10 +156,6 @@ export const words = {
   rekeyDone: 'There is a new key pair. Prove the new key file next.',
   rekeying: 'Passwords are being sealed anew under the new key pair',
   rekeyingHint: 'Everything works meanwhile.',
-  rekeyOld: (epoch: number) =>
-    epoch === 2
-      ? 'Key file and shares of key pair 1 open only backups from before key pair 2 was made.'
-      : `Key files and shares of key pairs 1 to ${epoch - 1} open only backups from before key pair ${epoch} was made.`,
   rekeyFirst: 'This is the first key pair: no older key file exists.',
 
   // Protection
