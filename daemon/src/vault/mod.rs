@@ -15,6 +15,8 @@
 mod client;
 pub mod crypto;
 mod frame;
+pub mod link;
+pub mod process;
 pub mod protocol;
 mod text;
 
