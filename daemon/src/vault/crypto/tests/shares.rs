@@ -17,22 +17,26 @@ fn some(shares: &[Share], numbers: &[usize]) -> Vec<Share> {
 }
 
 /// As this release writes the shares 1, 2 and 5 of that splitting. Older shares must open for ever.
-const FROZEN: [&str; 3] = ["aerie-share-1\n\
+const FROZEN: [&str; 3] = [
+    "aerie-share-1\n\
      vault 3f2a9c41 set 4\n\
      share 1 of 5, 3 open the vault\n\
      dkdxj tr988 y9v19 vkr34 5ae85\n\
      0btyt gmp2e 72nhm z13m5 qkcm1\n\
-     bkhe5 jdfqg qvtm2 020ha 035h8\n", "aerie-share-1\n\
+     bkhe5 jdfqg qvtm2 020ha 035h8\n",
+    "aerie-share-1\n\
      vault 3f2a9c41 set 4\n\
      share 2 of 5, 3 open the vault\n\
      dnbv0 yeqnf q3dw7 d1b46 001cx\n\
      rmxec men49 xyqh8 kzykk vb234\n\
-     7swty yzwt8 ksmgy mgpvw 6ybkx\n", "aerie-share-1\n\
+     7swty yzwt8 ksmgy mgpvw 6ybkx\n",
+    "aerie-share-1\n\
      vault 3f2a9c41 set 4\n\
      share 5 of 5, 3 open the vault\n\
      ajd90 83pk5 ayr68 559sk x3vg1\n\
      f4hvj 5r829 6qh96 3z16q dbh31\n\
-     svg1b 6jzhs 801tf 74cr4 85b5v\n"];
+     svg1b 6jzhs 801tf 74cr4 85b5v\n",
+];
 
 #[test]
 fn the_format_is_frozen() {
