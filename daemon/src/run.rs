@@ -33,6 +33,8 @@ use crate::store::{Store, StoreFile};
 use crate::supervisor::{Ended, Essential, Supervisor};
 use crate::vault::Vault;
 use crate::vault::credentials::Credentials;
+use crate::vault::link::Process;
+use crate::vault::process::{self, ProcessError, Running};
 use crate::web::{self, Rooms, StoreProbe};
 
 /// From SIGTERM to the end of all tasks. With the two below, ten seconds at most.
@@ -67,6 +69,12 @@ pub fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     let done = runtime.block_on(run(config));
     runtime.shutdown_timeout(BLOCKING);
     done
+}
+
+/// Runs the vault's process until its daemon is gone, or, as a unit, until SIGTERM or SIGINT.
+pub fn vault(running: &Running, level: Level) -> Result<(), ProcessError> {
+    log_to_stderr(level);
+    process::run(running)
 }
 
 fn log_to_stderr(level: Level) {
@@ -124,6 +132,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
     console::serve(accounts.clone(), data_dir, supervisor);
+    let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
     let foundation =
@@ -141,7 +150,6 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
-    let vault = Vault::absent();
     let credentials = Credentials::start(store.clone(), vault.clone(), clock.clone(), supervisor);
     let jobs = Jobs::new(store.clone(), clock.clone(), supervisor);
     let ground = rotation::Ground {
@@ -189,6 +197,18 @@ fn token_seen(accounts: &Accounts, devices: &Devices, supervisor: &Supervisor) -
             }
         });
     })
+}
+
+/// Where the vault's process is.
+fn vault_process(config: &Config) -> Process {
+    match &config.vault.socket {
+        Some(socket) => Process::Unit(socket.clone()),
+        None => Process::Child {
+            // Our own, also after it was replaced on the disk.
+            program: "/proc/self/exe".into(),
+            directory: config.data_dir.join("vault"),
+        },
+    }
 }
 
 /// The owner's certificate that the boot file names.
