@@ -20,6 +20,11 @@ impl Cut {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             Err(io::ErrorKind::ConnectionReset.into())

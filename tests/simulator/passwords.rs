@@ -240,3 +240,88 @@ impl Kept {
         self.passwords.try_password(tried).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(version: u64) -> SetPassword {
+        SetPassword {
+            account: "admin".to_owned(),
+            credential_id: vec![7; 16],
+            version,
+            password: format!("secret {version}").into_bytes(),
+            sealed: vec![1; 80],
+        }
+    }
+
+    fn device(fault: Fault) -> (Kept, Cut) {
+        let plan = PasswordPlan {
+            accounts: vec!["admin".to_owned()],
+            faults: vec![fault],
+            times: 1,
+            truth: Truth::default(),
+        };
+        let cut = Cut::default();
+        (Kept::new(3, &[2, 0, 0, 0, 3, 0x5e], plan, cut.clone()), cut)
+    }
+
+    /// Whether the device says that it is done, whether the appliance hears that, what it is told afterwards (the
+    /// version that holds, the newest), and what the device has.
+    async fn fail_once(fault: Fault, version: u64) -> (bool, bool, u64, u64, String) {
+        let (mut kept, cut) = device(fault);
+        for earlier in 1..version {
+            kept.set(&set(earlier)).await.unwrap();
+        }
+        let done = kept.set(&set(version)).await.is_ok();
+        let heard = !cut.is_cut();
+        let held = kept.held().unwrap().remove(0);
+        let has = kept.passwords.accounts().passwords()["admin"].to_owned();
+        assert_eq!(
+            kept.set(&set(9)).await.unwrap().version,
+            9,
+            "the next one goes well: {fault:?}"
+        );
+        (done, heard, held.version, held.newest, has)
+    }
+
+    #[tokio::test]
+    async fn v4_every_fault_is_the_one_that_it_is_called() {
+        let (old, new) = ("factory-00003".to_owned(), "secret 1".to_owned());
+        for (fault, done, heard, version, newest, has) in [
+            (Fault::Acknowledge, true, true, 1, 1, &new),
+            (Fault::CutChecked, false, false, 0, 0, &old),
+            (Fault::CutMade, false, false, 0, 0, &old),
+            (Fault::CutRemembered, false, false, 0, 1, &old),
+            (Fault::CutSet, false, false, 1, 1, &new),
+            (Fault::CutReadBack, false, false, 1, 1, &new),
+            (Fault::CutProven, false, false, 1, 1, &new),
+            (Fault::LoseReply, true, false, 1, 1, &new),
+            (Fault::RebootBefore, false, false, 0, 0, &old),
+            (Fault::RebootAfter, true, false, 1, 1, &new),
+            (Fault::HalfForgotten, true, false, 0, 0, &new),
+            (Fault::HalfSet, false, true, 0, 1, &old),
+            (Fault::Refuse, false, true, 0, 0, &old),
+            (Fault::Wiped, true, true, 0, 0, &new),
+        ] {
+            let expected = (done, heard, version, newest, has.clone());
+            assert_eq!(fail_once(fault, 1).await, expected, "{fault:?}");
+        }
+        assert_eq!(fail_once(Fault::Restored, 2).await, (true, true, 1, 1, new));
+        assert_eq!(Fault::value_variants().len(), 15, "a fault without a line above");
+    }
+
+    #[tokio::test]
+    async fn the_truth_is_written_as_a_whole() {
+        let (mut kept, _) = device(Fault::LoseReply);
+        kept.set(&set(1)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truth.jsonl");
+        kept.plan.truth.write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["accounts"], json!({"admin": "secret 1"}));
+        assert_eq!(line["number"], 3);
+        assert_eq!(line["mac"], "02:00:00:00:03:5e");
+    }
+}

@@ -37,3 +37,4 @@ mod p6_shcheck;
 mod rows;
 mod scanned;
 mod shape;
+mod v4_real_account;
