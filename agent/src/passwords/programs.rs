@@ -98,7 +98,7 @@ fn chpasswd() -> Result<Command, String> {
     if let Some(program) = find("chpasswd") {
         return Ok(Command::new(program));
     }
-    Err("this device has no chpasswd, which sets passwords: install the package with it (Debian: passwd; OpenWrt: shadow-chpasswd, or a BusyBox with the applet)".to_owned())
+    Err("this device has no chpasswd, which sets passwords: install the package with it (Debian: passwd; elsewhere shadow-utils, or a BusyBox with the applet)".to_owned())
 }
 
 fn find(program: &str) -> Option<PathBuf> {
