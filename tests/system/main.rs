@@ -39,3 +39,4 @@ mod scanned;
 mod shape;
 mod v1_vault_process;
 mod v2_key_file;
+mod v4_real_account;
