@@ -12,7 +12,7 @@ use std::{
 };
 
 use aerie_agent::{
-    host::{CommandError, Host as _, LinuxHost, Roots},
+    host::{CommandError, Direct, Host as _, LinuxHost, Roots},
     policy::{CommandPolicy, Policy, TerminalPolicy},
     separation::{self, Remote, SeparationError},
     terminal::{Exit, MOST_TERMINALS, WindowSize},
@@ -40,7 +40,8 @@ impl Root {
         let stop = CancellationToken::new();
         let mut served = JoinSet::new();
         let stopped = stop.clone();
-        served.spawn(async move { separation::serve(ours, policy, &roots, key, &stopped).await });
+        let direct = Direct::new(policy, roots.sys.clone());
+        served.spawn(async move { separation::serve(ours, direct, &roots, key, &stopped).await });
         (Self { stop, served }, theirs)
     }
 
@@ -105,7 +106,7 @@ fn shell() -> Policy {
 
 fn nothing_allowed() -> Policy {
     let commands = CommandPolicy { restart: false, locate: false };
-    Policy { terminal: TerminalPolicy::Off, commands }
+    Policy { terminal: TerminalPolicy::Off, commands, ..Policy::default() }
 }
 
 const OPEN: [u8; 9] = [1, 0, 0, 0, 1, 0, 24, 0, 80];

@@ -22,6 +22,8 @@ use crate::store::{StoreError, Writer};
 const LOOK: Duration = Duration::from_secs(60);
 /// How long to wait after the store could not write.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often listeners are told of a job, at most.
+const TELL: Duration = Duration::from_millis(200);
 /// How long a busy store is given.
 const BUSY: Duration = Duration::from_secs(1);
 
@@ -44,13 +46,20 @@ impl Outcome {
 pub(super) async fn run(inner: Arc<Inner>, living: Arc<Living>) {
     let token = inner.supervisor.token();
     let mut trying = JoinSet::new();
+    let (mut news, mut tell_at) = (true, Instant::now());
     while !is_over(&living) {
-        let look_again = begin(&inner, &living, &mut trying);
-        inner.tell(living.id);
+        let mut look_again = begin(&inner, &living, &mut trying);
+        if news && tell_at <= Instant::now() {
+            inner.tell(living.id);
+            (news, tell_at) = (false, Instant::now() + TELL);
+        } else if news {
+            look_again = look_again.min(tell_at);
+        }
         tokio::select! {
             // What was being tried is dropped; each item finds out later how far it came.
             () = token.cancelled() => return,
             Some(ended) = trying.join_next() => {
+                news = true;
                 let mut reason = heard(&living, ended);
                 while let Some(ended) = trying.try_join_next() {
                     reason = heard(&living, ended).or(reason);
@@ -59,7 +68,7 @@ pub(super) async fn run(inner: Arc<Inner>, living: Arc<Living>) {
                     stop(&inner, &living, reason).await;
                 }
             }
-            () = living.changed.notified() => {}
+            () = living.changed.notified() => news = true,
             () = sleep_until(look_again) => {}
         }
     }

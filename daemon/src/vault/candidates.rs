@@ -181,7 +181,7 @@ fn take(record: &mut CredentialRecord, version: u64) -> Option<SecretRecord> {
 
 /// Puts secrets to the former ones, the latest first, and keeps the latest of those that held and
 /// of those that perhaps did.
-fn shelve(record: &mut CredentialRecord, secrets: Vec<SecretRecord>) {
+pub(super) fn shelve(record: &mut CredentialRecord, secrets: Vec<SecretRecord>) {
     record.former.extend(secrets);
     record.former.sort_by_key(|secret| std::cmp::Reverse(secret.version));
     let mut kept = [0; 2];

@@ -16,7 +16,10 @@
 pub mod candidates;
 mod client;
 pub mod credentials;
+pub mod crypto;
 mod frame;
+pub mod link;
+pub mod process;
 pub mod protocol;
 mod text;
 
