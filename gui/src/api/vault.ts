@@ -28,61 +28,6 @@ export type CredentialHistory = Schemas['CredentialHistory'];
 export type ImportAnswer = Schemas['ImportView'];
 
 export type Alphabet = 'readable' | 'letters-and-digits' | 'with-signs';
-
-export interface RotationBody {
-  deviceIds?: string[];
-  siteId?: string;
-  all?: true;
-  accounts: string[];
-  length: number;
-  alphabet: Alphabet;
-  startAt?: string;
-  windowMinutes?: number;
-  parallel: number;
-  stopAfterFailures: number;
-  reason?: string;
-}
-
-export type JobState = 'waiting' | 'running' | 'paused' | 'stopped' | 'cancelled' | 'done';
-
-export interface Job {
-  id: string;
-  kind: string;
-  title: string;
-  state: JobState;
-  /** What it waits for: `window`, `vault`, `devices`; empty where it waits for nothing. */
-  waitsFor: string;
-  stoppedBecause: string;
-  createdAt: string;
-  notBefore: string | null;
-  endedAt: string | null;
-  by: { id: string; username: string } | null;
-  counts: Record<JobCount, number>;
-  parallel: number;
-  stopAfterFailures: number;
-  accounts: string[];
-  form: { length: number; alphabet: Alphabet };
-}
-
-export type JobCount = 'total' | 'waiting' | 'running' | 'done' | 'failed' | 'cancelled';
-
-export type ItemState = 'waiting' | 'offline' | 'running' | 'done' | 'failed' | 'cancelled';
-
-export interface JobItem {
-  number: number;
-  deviceId: string | null;
-  deviceName: string | null;
-  account: string;
-  state: ItemState;
-  message: string;
-  attempts: number;
-  changedAt: string;
-}
-
-export interface JobItemPage {
-  items: JobItem[];
-  pagination: Schemas['Pagination'];
-}
-
-/** What the live socket says of one. */
-export type JobFrame = { type: 'job'; sequence: number } & Job;
+export type RotationBody = Schemas['RotationRequest'];
+export type Job = Schemas['Job'];
+export type JobItemPage = Schemas['JobItemPage'];

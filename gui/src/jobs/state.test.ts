@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Job, JobState } from '../api/vault';
+import type { Job } from '../api/vault';
 import { finished, inTray, isActive, jobState, needsLook, waitsFor } from './state';
 
-const counts = { total: 5, waiting: 1, running: 1, done: 2, failed: 1, cancelled: 0 };
-const job = (state: JobState, more: Partial<Job> = {}): Job => ({
+const counts = { total: 5, waiting: 1, running: 1, done: 2, failed: 1, cancelled: 0, offline: 0 };
+const job = (state: string, more: Partial<Job> = {}): Job => ({
   id: state, kind: 'rotation', title: 'Rotate', state, waitsFor: '', stoppedBecause: '', createdAt: '2026-01-01T00:00:00Z', notBefore: null,
   endedAt: null, by: null, counts, parallel: 8, stopAfterFailures: 5, accounts: ['admin'], form: { length: 20, alphabet: 'readable' }, ...more,
 });
@@ -23,7 +23,7 @@ describe('a job', () => {
 
   it('needs a look when it stopped by itself or wants the vault', () => {
     expect([job('stopped'), job('paused', { waitsFor: 'vault' }), job('running', { waitsFor: 'devices' }), job('done')].map(needsLook)).toEqual([true, true, false, false]);
-    expect(['waiting', 'running', 'paused', 'stopped', 'cancelled', 'done'].map((state) => isActive(job(state as JobState)))).toEqual([true, true, true, false, false, false]);
+    expect(['waiting', 'running', 'paused', 'stopped', 'cancelled', 'done'].map((state) => isActive(job(state)))).toEqual([true, true, true, false, false, false]);
   });
 
   it('stays in the tray for a day after its end', () => {

@@ -1,6 +1,5 @@
 // What the live socket says. All shapes come from the appliance's own description.
 import type { components } from '../api/schema';
-import type { JobFrame } from '../api/vault';
 
 type Schemas = components['schemas'];
 
@@ -13,7 +12,7 @@ export type LogEntry = Schemas['LogEntry'];
 export type Summary = Schemas['SummaryExtra'];
 /** One report of a watched device. */
 export type StatusPoint = Schemas['LiveStatus'];
-export type LiveMessage = Schemas['LiveFrame'] | JobFrame;
+export type LiveMessage = Schemas['LiveFrame'];
 export type LiveWish = Schemas['LiveWish'];
 
 const TYPES: Record<LiveMessage['type'], true> = {

@@ -17,16 +17,13 @@ export function example(length: number, alphabet: Alphabet): string {
   return [...numbers].map((number) => letters[number % letters.length]).join('');
 }
 
-/** The accounts that the device lets the appliance set; null where it has not said. */
-export function allowedAccounts(device: Device): readonly string[] | null {
-  const told = device as { passwordAccounts?: string[] | null; aerie: { passwordAccounts?: string[] | null } };
-  return told.passwordAccounts ?? told.aerie.passwordAccounts ?? null;
-}
+/** The accounts that the device lets the appliance set. */
+export const allowedAccounts = (device: Device): readonly string[] => device.aerie.passwordAccounts;
 
 /** What devices offer, the most offered first. */
 export function offered(devices: readonly Device[]): { account: string; devices: number }[] {
   const counts = new Map<string, number>();
-  for (const account of devices.flatMap((device) => allowedAccounts(device) ?? [])) counts.set(account, (counts.get(account) ?? 0) + 1);
+  for (const account of devices.flatMap((device) => allowedAccounts(device))) counts.set(account, (counts.get(account) ?? 0) + 1);
   return [...counts].map(([account, n]) => ({ account, devices: n })).sort((a, b) => b.devices - a.devices || a.account.localeCompare(b.account));
 }
 
@@ -37,17 +34,14 @@ export interface Preview {
   offline: number;
   /** Devices that do not allow one of the accounts at least. */
   forbidden: number;
-  /** Devices that have not said what they allow. */
-  unknown: number;
 }
 
 export function preview(devices: readonly Device[], accounts: readonly string[]): Preview {
-  const found: Preview = { devices: devices.length, passwords: 0, offline: 0, forbidden: 0, unknown: 0 };
+  const found: Preview = { devices: devices.length, passwords: 0, offline: 0, forbidden: 0 };
   for (const device of devices) {
     const allowed = allowedAccounts(device);
     if (device.overview.status !== 'active') found.offline += 1;
-    if (allowed === null) found.unknown += 1;
-    const wanted = accounts.filter((account) => allowed === null || allowed.includes(account));
+    const wanted = accounts.filter((account) => allowed.includes(account));
     if (wanted.length < accounts.length) found.forbidden += 1;
     found.passwords += wanted.length;
   }

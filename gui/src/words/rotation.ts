@@ -52,7 +52,6 @@ export const words = {
     n === 1 ? `1 of ${counted(all, 'device', 'devices')} is not connected: it follows when it is back.` : `${count(n)} of ${counted(all, 'device', 'devices')} are not connected: they follow when they are back.`,
   previewForbidden: (n: number) => `${counted(n, 'device does', 'devices do')} not allow it and will be listed as failed.`,
   previewHow: 'On such a device, add these two lines to /etc/aerie-agent.toml and restart the agent:',
-  previewUnknown: (n: number) => `${counted(n, 'device has', 'devices have')} not said which accounts it allows: it is tried.`,
   previewSealed: 'The vault is sealed: new passwords are set all the same. A device that has to look something up waits for the unsealing.',
   previewNone: 'No device is in reach of this choice.',
   lines: (accounts: readonly string[]) => `[passwords]\naccounts = [${accounts.map((one) => `"${one}"`).join(', ')}]`,
