@@ -50,7 +50,7 @@ test("v2 the vault is made, its key is shown once, and the key file is given bac
   const next = page.getByRole("button", { name: "I have kept both" });
   await expect(next).toHaveAttribute("aria-disabled", "true");
   const saved = page.waitForEvent("download");
-  await page.getByRole("button", { name: "Download the key file" }).click();
+  await page.getByRole("button", { name: "Download the key file", exact: true }).click();
   keyFile = await readFile(await (await saved).path(), "utf8");
   expect(keyFile.length).toBeGreaterThan(200);
   await inspect(page, info, "vault-made");
@@ -97,9 +97,9 @@ test("v1 a PIN is enrolled with the key file, and the vault asks for it before i
   await adding.getByLabel("Password", { exact: true }).fill(SECRET);
   await inspect(page, info, "vault-add");
   await adding.getByRole("button", { name: "Save" }).click();
-  await expect(list(page).getByText("Backhaul portal")).toBeVisible();
+  await expect(list(page).getByRole("link", { name: "Backhaul portal" })).toBeVisible();
 
-  await list(page).getByText("Backhaul portal").click();
+  await list(page).getByRole("link", { name: "Backhaul portal" }).click();
   const panel = page.getByRole("complementary", { name: "Backhaul portal" });
   await expect(panel.getByText("Version 1")).toBeVisible();
   await inspect(page, info, "vault-credential");
@@ -135,8 +135,8 @@ test("v3 a sealed vault says so everywhere, stores, reveals nothing, and opens b
   await fits(page);
   await banner.getByRole("link", { name: "Unseal" }).click();
 
-  await list(page).getByText("Backhaul portal").click();
-  const reveal = page.getByRole("button", { name: "Reveal", exact: true });
+  await list(page).getByRole("link", { name: "Backhaul portal" }).click();
+  const reveal = page.getByRole("button", { name: /^Reveal/ }).first();
   await expect(reveal).toHaveAttribute("aria-disabled", "true");
   await expect(reveal).toHaveAccessibleDescription(/Unseal it first/);
   await page.getByRole("complementary").getByRole("button", { name: "Close" }).click();
@@ -147,7 +147,7 @@ test("v3 a sealed vault says so everywhere, stores, reveals nothing, and opens b
   await adding.getByLabel("Account", { exact: true }).fill("noc");
   await adding.getByLabel("Password", { exact: true }).fill("a second lamp");
   await adding.getByRole("button", { name: "Save" }).click();
-  await expect(list(page).getByText("Stored while sealed")).toBeVisible();
+  await expect(list(page).getByRole("link", { name: "Stored while sealed" })).toBeVisible();
 
   // A misspelt word is named with its place: at once, and by the vault itself.
   const unsealing = section(page, "Unseal the vault");
@@ -183,9 +183,9 @@ test("a CSV file with a wrong line is refused by its line, mended and imported",
   await dialog.getByRole("button", { name: "Check it" }).click();
   await dialog.getByRole("button", { name: "Import 2 lines" }).click();
   await expect(dialog).toBeHidden();
-  await expect(list(page).getByText("Pump house")).toBeVisible();
+  await expect(list(page).getByRole("link", { name: "Pump house" })).toBeVisible();
   await page.getByLabel("Search credentials").fill("tower");
-  await expect(list(page).getByText("Pump house")).toBeHidden();
+  await expect(list(page).getByRole("link", { name: "Pump house" })).toBeHidden();
   await expect(page).toHaveURL(/q=tower/);
   await inspect(page, info, "vault-list");
 });
