@@ -30,6 +30,13 @@ async function give(where: Locator, text: string): Promise<void> {
   await where.locator("input[type=file]").setInputFiles({ name: "vault.key.txt", mimeType: "text/plain", buffer: Buffer.from(text) });
 }
 
+/** The pass is in the page's memory alone: a page that was loaded anew is asked again. */
+async function givePin(page: Page): Promise<void> {
+  const question = page.getByRole("dialog", { name: "Prove it to the vault" });
+  await question.getByLabel("PIN of the vault").fill(PIN);
+  await question.getByRole("button", { name: "Confirm" }).click();
+}
+
 async function sealNow(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Seal now" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Seal now" }).click();
@@ -109,8 +116,7 @@ test("v1 a PIN is enrolled with the key file, and the vault asks for it before i
   await question.getByRole("button", { name: "Confirm" }).click();
   await expect(question.locator('[aria-invalid="true"]')).toBeVisible();
   await inspect(page, info, "vault-proof");
-  await question.getByLabel("PIN of the vault").fill(PIN);
-  await question.getByRole("button", { name: "Confirm" }).click();
+  await givePin(page);
   await expect(panel.getByText(SECRET)).toBeVisible();
   await expect(panel.getByText(/^Hidden again in \d+ s$/).first()).toBeVisible();
   await inspect(page, info, "vault-revealed");
@@ -212,9 +218,7 @@ test("v4 the passwords of devices are rotated with live progress, and a planned 
   await inspect(page, info, "rotate");
   await fits(page);
   await dialog.getByRole("button", { name: `Rotate ${CROWD} passwords` }).click();
-  const question = page.getByRole("dialog", { name: "Prove it to the vault" });
-  await question.getByLabel("PIN of the vault").fill(PIN);
-  await question.getByRole("button", { name: "Confirm" }).click();
+  await givePin(page);
   await expect(page).toHaveURL(/\/jobs\//);
   await expect(page.getByText(`${CROWD} of ${CROWD} done`).first()).toBeVisible();
   await expect(page.getByRole("table").getByText("Done")).toHaveCount(CROWD);
@@ -230,6 +234,7 @@ test("v4 the passwords of devices are rotated with live progress, and a planned 
   await expect(dialog.getByText("Say when the window begins.")).toBeVisible();
   await dialog.getByLabel("Begins").fill("2099-01-01T02:00");
   await dialog.getByRole("button", { name: `Rotate ${CROWD} passwords` }).click();
+  await givePin(page);
   await expect(page.getByText("Waits for its maintenance window")).toBeVisible();
   await inspect(page, info, "job-waiting");
   await page.getByRole("button", { name: /job is running/ }).click();

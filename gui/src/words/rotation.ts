@@ -53,6 +53,7 @@ export const words = {
   previewForbidden: (n: number) => `${counted(n, 'device does', 'devices do')} not allow it and will be listed as failed.`,
   previewHow: 'On such a device, add these two lines to /etc/aerie-agent.toml and restart the agent:',
   previewSealed: 'The vault is sealed: new passwords are set all the same. A device that has to look something up waits for the unsealing.',
+  previewNothing: 'None of these devices lets the appliance set this account.',
   previewNone: 'No device is in reach of this choice.',
   lines: (accounts: readonly string[]) => `[passwords]\naccounts = [${accounts.map((one) => `"${one}"`).join(', ')}]`,
   begin: (n: number) => `Rotate ${counted(n, 'password', 'passwords')}`,
