@@ -37,3 +37,5 @@ mod p6_shcheck;
 mod rows;
 mod scanned;
 mod shape;
+mod v1_vault_process;
+mod v2_key_file;

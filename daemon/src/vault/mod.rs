@@ -13,7 +13,10 @@
 //! vault's limit allows and no more, and the vault's log shows each opening.
 
 mod client;
+pub mod crypto;
 mod frame;
+pub mod link;
+pub mod process;
 pub mod protocol;
 mod text;
 
