@@ -37,5 +37,6 @@ mod p6_shcheck;
 mod rows;
 mod scanned;
 mod shape;
+mod v1_unit;
 mod v1_vault_process;
 mod v2_key_file;
