@@ -260,12 +260,13 @@ pub(super) async fn enrol(
 pub(super) async fn rename(
     State(accounts): State<Accounts>,
     Caller(login): Caller,
+    Source(client): Source,
     id: Id,
     party: Party,
     JsonBody(body): JsonBody<PasskeyName>,
 ) -> Result<Json<PasskeyView>, ApiError> {
     let id = id.any().ok_or(FactorError::NoPasskey)?;
-    let info = accounts.rename_passkey(login.account, id, &body.name).await?;
+    let info = accounts.rename_passkey(login.account, id, &body.name, &client).await?;
     let here = party.takes(std::slice::from_ref(&info.host));
     Ok(Json(PasskeyView::new(info, here)))
 }
