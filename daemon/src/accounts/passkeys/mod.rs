@@ -20,7 +20,9 @@ use zeroize::Zeroizing;
 
 use super::account::is_unseen;
 use super::factors::{self, FactorError};
-use super::{AccountError, Accounts, ClientInfo, Login, LoginId, RecoveryCodes, notices};
+use super::{
+    AccountError, Accounts, Actor, ClientInfo, Login, LoginId, RecoveryCodes, notices, people,
+};
 use crate::audit::Deed;
 use crate::network::{SourceNetwork, is_host_name};
 use crate::seal::Secret;
@@ -243,13 +245,12 @@ impl Accounts {
     /// Gives a passkey another name.
     pub async fn rename_passkey(
         &self,
-        account: Uuid,
+        by: Actor,
         id: Uuid,
         name: &str,
-        client: &ClientInfo,
     ) -> Result<PasskeyInfo, AccountError> {
         let name = name_of(name)?;
-        let (now, from) = (self.inner.clock.now(), client.address.to_canonical());
+        let (account, now) = (by.account, self.inner.clock.now());
         let rename = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             let Some(kept) = record.passkeys.iter_mut().find(|kept| kept.id == id) else {
@@ -259,9 +260,7 @@ impl Accounts {
             kept.name.clone_from(&name);
             let info = PasskeyInfo::of(kept);
             writer.put(FACTORS, &account, &record)?;
-            Deed::new(&account.to_string(), "passkey-renamed", &about)
-                .sent_from(from)
-                .write(writer, now)?;
+            people::note(writer, now, by, "passkey-renamed", &about)?;
             Ok(Ok(info))
         };
         Ok(self.inner.store.write(rename).await??)
