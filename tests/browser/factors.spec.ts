@@ -176,7 +176,7 @@ test("l5 the app is turned off once a code has proven who sits there, and the la
   await there.getByRole("button", { name: "Log out" }).last().click();
   await logIn(there, appliance);
   await open(there, appliance, "audit");
-  await expect(there.getByText(/renamed a passkey/)).toBeVisible();
-  await expect(there.getByText(/removed a passkey/)).toBeVisible();
+  await expect(there.getByText("renamed a passkey: Work laptop, called Laptop now")).toBeVisible();
+  await expect(there.getByText("removed a passkey: Laptop")).toBeVisible();
   await inspect(there, info, "audit-factors");
 });
