@@ -128,9 +128,8 @@ fn wrapped(
     vault: Uuid,
     epoch: u32,
 ) -> Result<MasterRecord, CryptoError> {
-    let keys = pairs
-        .iter()
-        .map(|(number, key)| Ok((*number, wrap(key, master, vault, *number, COST)?)));
+    let keys =
+        pairs.iter().map(|(number, key)| Ok((*number, wrap(key, master, vault, *number, COST)?)));
     Ok(MasterRecord { epoch, keys: keys.collect::<Result<_, CryptoError>>()? })
 }
 
