@@ -11,6 +11,7 @@
 //!  ├ state     what the device remembers: its key pair, its device key, its appliance and where
 //!  │           that was found
 //!  └ host      what the agent asks of its machine; LinuxHost is the real one
+//! passwords  those of local accounts: remembered, set, proven
 //! policy     what the device's own file allows
 //! separation two processes where the agent starts as root: see there
 //! ```
@@ -24,6 +25,7 @@ pub mod chain;
 pub mod connect;
 pub mod host;
 mod link;
+pub mod passwords;
 pub mod policy;
 pub mod separation;
 pub mod session;

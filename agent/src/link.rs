@@ -17,6 +17,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{self, Message},
 };
+use zeroize::Zeroizing;
 
 /// How long a message may wait for a peer that does not read.
 const SENDING: Duration = Duration::from_secs(30);
@@ -87,7 +88,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Waits for the next message. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> Result<Received, LinkError> {
         let sealed = next_binary(&mut self.socket).await?;
-        let mut plain = Vec::new();
+        // Wiped after use, since some messages carry a password.
+        let mut plain = Zeroizing::new(Vec::new());
         self.noise.open(&sealed, &mut plain).map_err(LinkError::Noise)?;
         match decode_from_appliance(&plain) {
             Ok(message) => Ok(Received::Message(message)),

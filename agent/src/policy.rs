@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aerie_protocol::inform::MAX_ACCOUNTS;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -14,13 +15,32 @@ pub const DEFAULT_PATH: &str = "/etc/aerie-agent.toml";
 /// A policy file is a page of text; anything longer is a mistake.
 const LONGEST_FILE: u64 = 64 * 1024;
 
+/// Linux has no longer names of accounts.
+const LONGEST_ACCOUNT: usize = 32;
+
 /// What the device allows the appliance to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// What a terminal runs.
     pub terminal: TerminalPolicy,
     /// Which commands are carried out.
     pub commands: CommandPolicy,
+    /// Whose passwords the appliance may set.
+    pub passwords: PasswordPolicy,
+    /// Where it stands, for whoever wants it changed.
+    pub file: PathBuf,
+}
+
+impl Default for Policy {
+    /// What holds without a file.
+    fn default() -> Self {
+        Self {
+            terminal: TerminalPolicy::default(),
+            commands: CommandPolicy::default(),
+            passwords: PasswordPolicy::default(),
+            file: PathBuf::from(DEFAULT_PATH),
+        }
+    }
 }
 
 /// What a terminal runs.
@@ -54,6 +74,58 @@ impl Default for CommandPolicy {
     }
 }
 
+/// Whose passwords the appliance may set: the local accounts that are named here, and no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PasswordPolicy {
+    /// The accounts' names.
+    pub accounts: Vec<String>,
+}
+
+impl PasswordPolicy {
+    /// Whether the appliance may set this account's password, and try it.
+    pub fn allows(&self, account: &str) -> bool {
+        self.accounts.iter().any(|allowed| allowed == account)
+    }
+
+    fn check(&self) -> Result<(), AccountsError> {
+        if self.accounts.len() > MAX_ACCOUNTS {
+            return Err(AccountsError::TooMany);
+        }
+        match self.accounts.iter().find(|account| !is_account_name(account)) {
+            Some(account) => Err(AccountsError::NoName { account: account.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether this can be the name of a local account. Stricter than some systems, so that a name is
+/// safe wherever it goes: on a line of its own, before a colon, as an argument.
+pub fn is_account_name(name: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let [first, rest @ ..] = name.as_bytes() else { return false };
+    name.len() <= LONGEST_ACCOUNT
+        && plain(first)
+        && rest.iter().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
+}
+
+/// What is wrong with `accounts` in [passwords].
+#[derive(Debug, Error)]
+pub enum AccountsError {
+    /// More than a device may have.
+    #[error("it names more than {MAX_ACCOUNTS} accounts: leave some out")]
+    TooMany,
+    /// Not the name of an account.
+    #[error(
+        "`{}` cannot be the name of an account: letters, digits, `_`, `-` and `.` make one, at most {LONGEST_ACCOUNT}, the first no `-` or `.`",
+        account.escape_debug()
+    )]
+    NoName {
+        /// What stands there.
+        account: String,
+    },
+}
+
 /// Why a policy file cannot be used.
 #[derive(Debug, Error)]
 pub enum PolicyError {
@@ -73,7 +145,7 @@ pub enum PolicyError {
     },
     /// The file is not a policy; the source names line and key.
     #[error(
-        "the policy file {} has a mistake: the keys are `mode` and `user` in [terminal], `restart` and `locate` in [commands]",
+        "the policy file {} has a mistake: the keys are `mode` and `user` in [terminal], `restart` and `locate` in [commands], `accounts` in [passwords]",
         path.display()
     )]
     Invalid {
@@ -99,6 +171,14 @@ pub enum PolicyError {
     UserWithoutShell {
         /// The file.
         path: PathBuf,
+    },
+    /// `accounts` in [passwords] is no list of accounts.
+    #[error("the policy file {} has a mistake in `accounts` in [passwords]", path.display())]
+    Accounts {
+        /// The file.
+        path: PathBuf,
+        /// The mistake.
+        source: AccountsError,
     },
 }
 
@@ -137,7 +217,10 @@ impl Policy {
             (Mode::Login, None) => TerminalPolicy::Login,
             (Mode::Off, None) => TerminalPolicy::Off,
         };
-        Ok(Self { terminal, commands: file.commands })
+        if let Err(source) = file.passwords.check() {
+            return Err(PolicyError::Accounts { path, source });
+        }
+        Ok(Self { terminal, commands: file.commands, passwords: file.passwords, file: path })
     }
 }
 
@@ -146,6 +229,7 @@ impl Policy {
 struct File {
     terminal: TerminalTable,
     commands: CommandPolicy,
+    passwords: PasswordPolicy,
 }
 
 #[derive(Default, Deserialize)]
@@ -199,6 +283,10 @@ mod tests {
         .unwrap();
         assert_eq!(policy.terminal, TerminalPolicy::Shell { user: "alice".to_owned() });
         assert_eq!(policy.commands, CommandPolicy { restart: false, locate: false });
+        assert_eq!(policy.passwords, PasswordPolicy::default());
+        let policy = parse("[passwords]\naccounts = [\"admin\", \"root\"]\n").unwrap();
+        assert!(policy.passwords.allows("admin") && policy.passwords.allows("root"));
+        assert!(!policy.passwords.allows("Admin") && !policy.passwords.allows("adm"));
         assert_eq!(parse("[terminal]\nmode = \"off\"\n").unwrap().terminal, TerminalPolicy::Off);
     }
 
@@ -209,6 +297,7 @@ mod tests {
             ("[commands]\nreboot = true\n", "reboot"),
             ("[comands]\nrestart = false\n", "comands"),
             ("[terminal]\nmode = \"root\"\n", "root"),
+            ("[passwords]\naccount = \"admin\"\n", "account"),
         ] {
             let error = parse(text).unwrap_err();
             let shown = error.to_string();
@@ -216,6 +305,22 @@ mod tests {
             let source = error.source().unwrap().to_string();
             assert!(source.contains(key), "{source}");
         }
+    }
+
+    #[test]
+    fn v4_a_policy_names_accounts_and_nothing_that_could_be_taken_for_more() {
+        assert!(!parse("").unwrap().passwords.allows("root"));
+        for name in ["", "-x", ".x", "a b", "a:b", "a\\nb", "é", "*", "a/b", &"a".repeat(33)] {
+            let error = parse(&format!("[passwords]\naccounts = [\"{name}\"]\n")).unwrap_err();
+            assert!(matches!(error, PolicyError::Accounts { .. }), "{name}");
+            assert!(error.source().unwrap().to_string().contains("cannot be the name"));
+        }
+        for name in ["root", "_x", "a-b.c", "7up", &"a".repeat(32)] {
+            parse(&format!("[passwords]\naccounts = [\"{name}\"]\n")).unwrap();
+        }
+        let many = (0..=MAX_ACCOUNTS).map(|number| format!("\"u{number}\"")).collect::<Vec<_>>();
+        let error = parse(&format!("[passwords]\naccounts = [{}]\n", many.join(","))).unwrap_err();
+        assert!(error.source().unwrap().to_string().contains("more than 16"));
     }
 
     #[test]

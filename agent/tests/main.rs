@@ -14,6 +14,8 @@ mod moving;
 #[cfg(test)]
 mod outer;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod program;

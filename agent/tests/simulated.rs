@@ -13,12 +13,13 @@ use aerie_agent::{
     Agent,
     connect::{ConnectError, Dial},
     host::{AgentEvent, CommandError, Host},
+    passwords::{PasswordError, Passwords},
     session::SessionEnd,
     state::State,
     terminal::{Exit, Keyboard, Program, Terminal, WindowSize},
     trust::CertificateRule,
 };
-use aerie_protocol::inform::{Hello, Status};
+use aerie_protocol::inform::{HeldPassword, Hello, SetPassword, Status, TryPassword};
 use tokio::{
     io::{AsyncWrite, DuplexStream, WriteHalf, duplex, split},
     sync::{mpsc, oneshot},
@@ -26,12 +27,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::passwords::{Book, book};
+
 /// What happened on a simulated device, in order.
 pub(crate) type Diary = Arc<Mutex<Vec<String>>>;
 
 pub(crate) struct SimulatedHost {
     diary: Diary,
     may_restart: bool,
+    passwords: Passwords<Book>,
     /// The far ends of opened terminals go here.
     programs: mpsc::UnboundedSender<SimulatedProgram>,
 }
@@ -86,6 +90,18 @@ impl Host for SimulatedHost {
             keyboard: Box::new(SimulatedKeyboard { keyboard, diary }),
             program: Box::new(Ended { ended, hung_up: false }),
         })
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.passwords.held()
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        self.passwords.set(&set).await
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        self.passwords.try_password(&tried).await
     }
 
     fn notice(&mut self, event: AgentEvent<'_>) {
@@ -191,11 +207,13 @@ pub(crate) struct Setup {
     pub(crate) may_restart: bool,
     /// Messages of a session.
     pub(crate) messages: u64,
+    /// The local accounts whose passwords may be set.
+    pub(crate) accounts: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { may_restart: true, messages: u64::MAX }
+        Self { may_restart: true, messages: u64::MAX, accounts: &[] }
     }
 }
 
@@ -216,11 +234,13 @@ impl Device {
 
     /// Starts an agent with this state, out of the ordinary.
     pub(crate) fn start_as(state: State, setup: Setup) -> Self {
-        let Setup { may_restart, messages } = setup;
+        let Setup { may_restart, messages, accounts } = setup;
         let diary = Diary::default();
         let (dial, dialled) = mpsc::unbounded_channel();
         let (opened, programs) = mpsc::unbounded_channel();
-        let host = SimulatedHost { diary: Arc::clone(&diary), may_restart, programs: opened };
+        let passwords = book(accounts);
+        let host =
+            SimulatedHost { diary: Arc::clone(&diary), may_restart, passwords, programs: opened };
         let mut agent = Agent::new(host, MemoryDialer(dial), state).renewing_after(messages);
         let stop = CancellationToken::new();
         let stopped = stop.clone();

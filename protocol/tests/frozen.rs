@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use aerie_protocol::inform::{
     self, Address, DeviceRole, Done, Enrolled, Forget, FromAppliance, FromDevice, Goodbye,
-    GoodbyeReason, Hello, Interface, KeepAlive, Locate, Refusal, RefusalReason, Rename, Reply,
-    ReportNow, Reporting, Request, Restart, Status, TerminalClose, TerminalClosed, TerminalCredit,
-    TerminalData, TerminalOpen, TerminalOpened, TerminalResize, Waiting, Wireless, from_appliance,
-    from_device, reply, request,
+    GoodbyeReason, HeldPassword, HeldPasswords, Hello, Interface, KeepAlive, Locate, Passwords,
+    Refusal, RefusalReason, Rename, Reply, ReportNow, Reporting, Request, Restart, SetPassword,
+    Status, TerminalClose, TerminalClosed, TerminalCredit, TerminalData, TerminalOpen,
+    TerminalOpened, TerminalResize, TryPassword, Waiting, Wireless, from_appliance, from_device,
+    reply, request,
 };
 
 fn folder() -> PathBuf {
@@ -48,6 +49,18 @@ fn hello() -> Hello {
         dialled: None,
         passwords: Vec::new(),
     }
+}
+
+/// What an account has that the appliance has set, and one that it has not.
+fn held(sealed: &[u8]) -> Vec<HeldPassword> {
+    let set = HeldPassword {
+        account: "admin".to_owned(),
+        credential_id: (16..32).collect(),
+        version: 3,
+        newest: 300,
+        sealed: sealed.to_vec(),
+    };
+    vec![set, HeldPassword { account: "root".to_owned(), ..HeldPassword::default() }]
 }
 
 fn address() -> Address {
@@ -93,14 +106,17 @@ fn from_devices() -> Vec<(&'static str, from_device::Body)> {
     use from_device::Body;
     let done = reply::Outcome::Done(Done {});
     let refused = reply::Outcome::Refusal(refusal(RefusalReason::NotAllowed));
+    let told = reply::Outcome::Passwords(Passwords { held: held(b"sealed for the vault") });
     let never_started = Some(refusal(RefusalReason::Busy));
     vec![
         ("hello", Body::Hello(hello())),
         ("hello_dialled", Body::Hello(Hello { dialled: Some(address()), ..hello() })),
+        ("hello_passwords", Body::Hello(Hello { passwords: held(&[]), ..hello() })),
         ("status", Body::Status(status())),
         ("keep_alive", Body::KeepAlive(KeepAlive { sequence: 300 })),
         ("reply_done", Body::Reply(Reply { request_id: 77, outcome: Some(done) })),
         ("reply_refusal", Body::Reply(Reply { request_id: 78, outcome: Some(refused) })),
+        ("reply_passwords", Body::Reply(Reply { request_id: 79, outcome: Some(told) })),
         ("terminal_opened", Body::TerminalOpened(TerminalOpened { channel: 1, credit: 65_536 })),
         ("terminal_data", Body::TerminalData(TerminalData { channel: 1, data: "$ ".into() })),
         ("terminal_credit", Body::TerminalCredit(TerminalCredit { channel: 1, bytes: 4096 })),
@@ -137,6 +153,24 @@ fn from_appliances() -> Vec<(&'static str, from_appliance::Body)> {
         ("request_locate", request(request::Verb::Locate(Locate { seconds: 60 }))),
         ("request_rename", request(request::Verb::Rename(Rename { name: "Tower 8".to_owned() }))),
         ("request_report_now", request(request::Verb::ReportNow(ReportNow {}))),
+        (
+            "request_set_password",
+            request(request::Verb::SetPassword(SetPassword {
+                account: "admin".to_owned(),
+                credential_id: (16..32).collect(),
+                version: 300,
+                password: b"correct horse".to_vec(),
+                sealed: b"sealed for the vault".to_vec(),
+            })),
+        ),
+        ("request_held_passwords", request(request::Verb::HeldPasswords(HeldPasswords {}))),
+        (
+            "request_try_password",
+            request(request::Verb::TryPassword(TryPassword {
+                account: "admin".to_owned(),
+                password: b"correct horse".to_vec(),
+            })),
+        ),
         ("reporting", Body::Reporting(Reporting { interval_seconds: 30 })),
         (
             "terminal_open",

@@ -1,8 +1,9 @@
 use aerie_protocol::inform::{
-    self, Address, Enrolled, FromAppliance, FromDevice, Hello, Interface, KeepAlive,
-    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DETAIL_BYTES, MAX_INTERFACES, MAX_NAME_BYTES,
-    MessageError, Refusal, Rename, Reply, Request, Status, TerminalData, from_appliance,
-    from_device, reply, request,
+    self, Address, Enrolled, FromAppliance, FromDevice, HeldPassword, Hello, Interface, KeepAlive,
+    MAX_ACCOUNT_BYTES, MAX_ACCOUNTS, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DETAIL_BYTES,
+    MAX_INTERFACES, MAX_NAME_BYTES, MAX_PASSWORD_BYTES, MAX_SEALED_BYTES, MessageError, Passwords,
+    Refusal, Rename, Reply, Request, SetPassword, Status, TerminalData, TryPassword,
+    from_appliance, from_device, reply, request,
 };
 use aerie_protocol::noise::MAX_PLAIN;
 use prost::Message as _;
@@ -245,6 +246,113 @@ fn an_address_is_one_that_can_be_dialled() {
         let message = FromAppliance::from(from_appliance::Body::Address(good));
         assert_eq!(inform::decode_from_appliance(&message.encode_to_vec()), Ok(message));
     }
+}
+
+fn set_password() -> SetPassword {
+    SetPassword {
+        account: "admin".to_owned(),
+        credential_id: vec![7; 16],
+        version: 1,
+        password: b"secret".to_vec(),
+        sealed: vec![1; 100],
+    }
+}
+
+#[test]
+fn v4_every_part_of_a_password_has_a_bound() {
+    let too_long = |field, limit| MessageError::TooLong { field, limit };
+    let refused = |change: fn(&mut SetPassword)| {
+        let mut set = set_password();
+        change(&mut set);
+        let verb = Some(request::Verb::SetPassword(set));
+        appliance_error(from_appliance::Body::Request(Request { request_id: 1, verb }))
+    };
+    let account = too_long("set_password.account", MAX_ACCOUNT_BYTES);
+    assert_eq!(refused(|set| set.account = "a".repeat(MAX_ACCOUNT_BYTES + 1)), account);
+    let password = too_long("set_password.password", MAX_PASSWORD_BYTES);
+    assert_eq!(refused(|set| set.password = vec![b'p'; MAX_PASSWORD_BYTES + 1]), password);
+    let sealed = too_long("set_password.sealed", MAX_SEALED_BYTES);
+    assert_eq!(refused(|set| set.sealed = vec![0; MAX_SEALED_BYTES + 1]), sealed);
+    let field = "set_password.credential_id";
+    let id = MessageError::WrongLength { field, expected: 16 };
+    assert_eq!(refused(|set| set.credential_id.clear()), id);
+    assert_eq!(refused(|set| set.credential_id.push(0)), id);
+
+    let attempt = |account: usize, password| {
+        let tried = TryPassword { account: "a".repeat(account), password: vec![b'p'; password] };
+        let verb = Some(request::Verb::TryPassword(tried));
+        appliance_error(from_appliance::Body::Request(Request { request_id: 1, verb }))
+    };
+    let account = too_long("try_password.account", MAX_ACCOUNT_BYTES);
+    assert_eq!(attempt(MAX_ACCOUNT_BYTES + 1, 1), account);
+    let password = too_long("try_password.password", MAX_PASSWORD_BYTES);
+    assert_eq!(attempt(1, MAX_PASSWORD_BYTES + 1), password);
+}
+
+#[test]
+fn v4_what_accounts_have_is_counted_before_it_is_decoded() {
+    let told = |held: Vec<HeldPassword>| {
+        let outcome = Some(reply::Outcome::Passwords(Passwords { held }));
+        from_device::Body::Reply(Reply { request_id: 1, outcome })
+    };
+    let one = || HeldPassword { account: "admin".to_owned(), ..HeldPassword::default() };
+    let many = vec![one(); MAX_ACCOUNTS + 1];
+    let too_many = |field| MessageError::TooMany { field, limit: MAX_ACCOUNTS };
+    assert_eq!(device_error(told(many.clone())), too_many("passwords.held"));
+    let greeted = hello(Hello { passwords: many, ..Hello::default() });
+    assert_eq!(device_error(greeted), too_many("hello.passwords"));
+
+    let long = HeldPassword { sealed: vec![0; MAX_SEALED_BYTES + 1], ..one() };
+    let field = "held.sealed";
+    assert_eq!(
+        device_error(told(vec![long])),
+        MessageError::TooLong { field, limit: MAX_SEALED_BYTES }
+    );
+    let half = HeldPassword { credential_id: vec![0; 8], ..one() };
+    let field = "held.credential_id";
+    assert_eq!(device_error(told(vec![half])), MessageError::WrongLength { field, expected: 16 });
+
+    // Decoding would stumble over every one of them, which is no UTF-8; counting comes before.
+    let field = |number: u8, value: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value].concat()
+    };
+    let held = field(1, &field(1, &[0xFF])).repeat(MAX_ACCOUNTS + 1);
+    let bytes = field(4, &field(4, &held));
+    assert_eq!(inform::decode_from_device(&bytes), Err(too_many("passwords.held")));
+    let greeted = field(1, &field(14, &field(1, &[0xFF])).repeat(MAX_ACCOUNTS + 1));
+    assert_eq!(inform::decode_from_device(&greeted), Err(too_many("hello.passwords")));
+    let twice = field(4, &[field(4, &[]), field(4, &[])].concat());
+    let twofold = MessageError::TooMany { field: "reply.passwords", limit: 1 };
+    assert_eq!(inform::decode_from_device(&twice), Err(twofold));
+}
+
+#[test]
+fn v4_a_password_is_shown_to_nobody() {
+    let tried = TryPassword { account: "admin".to_owned(), password: b"secret".to_vec() };
+    for verb in [request::Verb::SetPassword(set_password()), request::Verb::TryPassword(tried)] {
+        let request = Request { request_id: 1, verb: Some(verb) };
+        let message = FromAppliance::from(from_appliance::Body::Request(request));
+        assert!(message.is_secret());
+        let shown = format!("{message:?}");
+        assert!(shown.contains("admin"), "{shown}");
+        for form in ["secret".to_owned(), format!("{:?}", b"secret")] {
+            assert!(!shown.contains(&form), "{shown}");
+        }
+    }
+    let waiting = from_appliance::Body::Waiting(inform::Waiting {});
+    assert!(!FromAppliance::from(waiting).is_secret());
+}
+
+#[test]
+fn encoding_makes_its_room_at_once() {
+    let mut set = set_password();
+    (set.password, set.sealed) = (vec![b'p'; 200], vec![1]);
+    let verb = Some(request::Verb::SetPassword(set));
+    let request = Request { request_id: 1, verb };
+    let message = FromAppliance::from(from_appliance::Body::Request(request));
+    let mut out = Vec::new();
+    inform::encode_from_appliance(&message, &mut out).unwrap();
+    assert_eq!(out.capacity(), out.len(), "it grew, and left copies behind");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! This machine under another name: real values, real terminal, a MAC of its own.
 
 use aerie_agent::host::{CommandError, Host, LinuxHost};
+use aerie_agent::passwords::{Memory, PasswordError, Passwords};
 use aerie_agent::terminal::{Terminal, WindowSize};
-use aerie_protocol::inform::{DeviceRole, Hello, Status};
+use aerie_protocol::inform::{DeviceRole, HeldPassword, Hello, SetPassword, Status, TryPassword};
+use aerie_tests::Book;
 use std::time::Duration;
 
 /// Who stands in the sample network.
@@ -56,11 +58,14 @@ pub(crate) const NEIGHBOURS: [Who; 5] = [
 pub(crate) struct Neighbour {
     who: Who,
     machine: LinuxHost,
+    /// An account of its own: nobody's on your machine.
+    passwords: Passwords<Book>,
 }
 
 impl Neighbour {
     pub(crate) fn new(who: Who, machine: LinuxHost) -> Self {
-        Self { who, machine }
+        let book = Book::from_the_factory(&["admin".to_owned()], who.name);
+        Self { who, machine, passwords: book.kept(Memory::default()) }
     }
 }
 
@@ -93,5 +98,17 @@ impl Host for Neighbour {
 
     async fn open_terminal(&mut self, size: WindowSize) -> Result<Terminal, CommandError> {
         self.machine.open_terminal(size).await
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.passwords.held()
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        self.passwords.set(&set).await
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        self.passwords.try_password(&tried).await
     }
 }

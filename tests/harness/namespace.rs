@@ -1,10 +1,12 @@
-//! Network namespaces of a test's own: the appliance on its real ports in one, strangers in another.
+//! Namespaces of a test's own: of networks, the appliance on its real ports in one, strangers in another; and of
+//! accounts.
 //!
 //! A process with threads cannot move into a user namespace, so the test starts itself anew inside: as root with
 //! `unshare --net`, as anybody else with a user namespace around it. What was made there (links, addresses, mounts) is
 //! gone with the last process, however that one ends.
 
 use crate::process::binary;
+use crate::tool::run_tool;
 use crate::until;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::getuid;
@@ -35,19 +37,85 @@ pub fn on_stage(test: &str, body: impl AsyncFnOnce(Stage)) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         return runtime.block_on(async { body(Stage::build().await).await });
     }
+    anew(test, &["--net", "--mount"]);
+}
+
+/// Plays `body` on a machine with accounts of its own: `root`, `nobody` and the one named, which has this password.
+/// Nothing in `/etc` is the machine's any more, and what is changed there is gone with the test. Root alone can have
+/// that, since the agent needs a second account that is really another one.
+pub fn with_own_accounts(test: &str, account: &str, password: &str, body: impl AsyncFnOnce()) {
+    if !getuid().is_root() {
+        eprintln!("skipped: only root can give the agent accounts of its own");
+        return;
+    }
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(async {
+            let folder = TempDir::new().expect("a folder");
+            own_etc(folder.path(), account, password).await;
+            body().await;
+        });
+    }
+    anew(test, &["--mount"]);
+}
+
+/// Puts another `/etc` over the machine's. Only this namespace sees it.
+async fn own_etc(folder: &Path, account: &str, password: &str) {
+    let etc = folder.join("etc");
+    // What programs need to run at all. No account, and no key of the machine.
+    let parts = [
+        "etc/ld.so.cache",
+        "etc/login.defs",
+        "etc/nsswitch.conf",
+        "etc/pam.d",
+        "etc/security",
+        "etc/ssl/certs",
+        "etc/hosts",
+    ];
+    let mut copy = Command::new("cp");
+    copy.current_dir("/").args(["--archive", "--parents"]);
+    copy.args(parts.iter().filter(|part| Path::new("/").join(part).exists())).arg(folder);
+    run(copy).await;
+    let mut openssl = Command::new("openssl");
+    openssl.args(["passwd", "-6", password]);
+    let entry = run_tool(openssl).await.output;
+    let write = |file: &str, text: String| std::fs::write(etc.join(file), text).expect(file);
+    write(
+        "passwd",
+        format!(
+            "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n\
+             {account}:x:4711:4711::/:/bin/sh\n"
+        ),
+    );
+    write("group", format!("root:x:0:\nshadow:x:42:\nnogroup:x:65534:\n{account}:x:4711:\n"));
+    let entry = entry.trim();
+    write(
+        "shadow",
+        format!(
+            "root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n\
+             {account}:{entry}:19000:0:99999:7:::\n"
+        ),
+    );
+    let mut mount = Command::new("mount");
+    mount.arg("--bind").arg(&etc).arg("/etc");
+    run(mount).await;
+}
+
+/// Starts this test again in namespaces of its own.
+fn anew(test: &str, namespaces: &[&str]) {
     let own = std::env::current_exe().expect("own path");
     let mut command = std::process::Command::new("unshare");
     if !getuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--mount", "--"]).arg(own);
+    command.args(namespaces).arg("--").arg(own);
     command.args(["--exact", test, "--include-ignored", "--nocapture"]);
     command.env(INSIDE, "1").env("AERIE_BINARIES", binary(""));
     let Output { status, stdout, stderr } = command.output().expect("unshare (package util-linux)");
     let (said, complained) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(
         said.contains("running 1 test"),
-        "this test needs a network namespace of its own and did not get one ({}). Run it as root, or let ordinary \
+        "this test needs a namespace of its own and did not get one ({}). Run it as root, or let ordinary \
          users make namespaces: `sysctl user.max_user_namespaces` must not be 0, and AppArmor must not forbid them.",
         complained.trim()
     );

@@ -1,6 +1,8 @@
 //! Starts the devices one after the other, counts what happens to them, and makes trouble on request.
 
+use crate::cut::{Cut, CutDialer};
 use crate::machine::Machine;
+use crate::passwords::PasswordPlan;
 use aerie_agent::Agent;
 use aerie_agent::connect::TlsDialer;
 use aerie_agent::state::{Known, State};
@@ -27,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) state: Option<PathBuf>,
     pub(crate) spread: bool,
     pub(crate) drop_half_every: Option<Duration>,
+    pub(crate) passwords: PasswordPlan,
 }
 
 /// What has happened so far, over all devices.
@@ -41,6 +44,9 @@ pub(crate) struct Counters {
     /// Times that a device found its appliance at a new address, and keeps it.
     pub(crate) settled: AtomicU64,
     pub(crate) slowest_connect_ms: AtomicU64,
+    /// Times that a password was set and proven, whether or not anybody heard of it.
+    pub(crate) passwords_set: AtomicU64,
+    pub(crate) passwords_tried: AtomicU64,
 }
 
 pub(crate) struct Crowd {
@@ -96,7 +102,7 @@ impl Crowd {
         }
     }
 
-    async fn agent(&self, number: u32) -> Result<Box<Agent<Machine, TlsDialer>>, String> {
+    async fn agent(&self, number: u32) -> Result<Box<Agent<Machine, CutDialer>>, String> {
         let mut dialer = TlsDialer::new(self.trust.clone());
         if self.plan.spread {
             dialer = dialer.from_address(loopback_of(number));
@@ -113,7 +119,10 @@ impl Crowd {
                 state
             }
         };
-        let machine = Machine::new(number, Arc::clone(&self.counters));
+        let cut = Cut::default();
+        let dialer = CutDialer { dialer, cut: cut.clone() };
+        let passwords = self.plan.passwords.clone();
+        let machine = Machine::new(number, passwords, cut, Arc::clone(&self.counters));
         Ok(Box::new(Agent::new(machine, dialer, state)))
     }
 
@@ -135,6 +144,8 @@ impl Crowd {
             "reports": reports,
             "reportsPerSecond": reports - before.1,
             "slowestConnectMs": count.slowest_connect_ms.load(Ordering::Relaxed),
+            "passwordsSet": count.passwords_set.load(Ordering::Relaxed),
+            "passwordsTried": count.passwords_tried.load(Ordering::Relaxed),
         });
         *before = (connects, reports);
         println!("{line}");
@@ -142,9 +153,9 @@ impl Crowd {
 }
 
 async fn live(
-    mut agent: Box<Agent<Machine, TlsDialer>>,
+    mut agent: Box<Agent<Machine, CutDialer>>,
     stop: CancellationToken,
-) -> Box<Agent<Machine, TlsDialer>> {
+) -> Box<Agent<Machine, CutDialer>> {
     agent.run(&stop).await;
     agent.host().leave();
     agent

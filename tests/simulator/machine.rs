@@ -1,9 +1,14 @@
 //! An invented device: a small router with two interfaces whose counters run.
 
 use crate::crowd::Counters;
+use crate::cut::Cut;
+use crate::passwords::{Kept, PasswordPlan};
 use aerie_agent::host::{AgentEvent, CommandError, Host};
+use aerie_agent::passwords::PasswordError;
 use aerie_agent::terminal::{Terminal, WindowSize};
-use aerie_protocol::inform::{DeviceRole, Hello, Interface, Status};
+use aerie_protocol::inform::{
+    DeviceRole, HeldPassword, Hello, Interface, SetPassword, Status, TryPassword,
+};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,24 +28,26 @@ pub(crate) struct Machine {
     locating: bool,
     connected: Cell<bool>,
     enrolled: bool,
+    passwords: Kept,
     counters: Arc<Counters>,
 }
 
 impl Machine {
-    pub(crate) fn new(number: u32, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        passwords: PasswordPlan,
+        cut: Cut,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             number,
+            passwords: Kept::new(number, &mac(number, 0), passwords, cut),
             started: Instant::now(),
             locating: false,
             connected: Cell::new(false),
             enrolled: false,
             counters,
         }
-    }
-
-    fn mac(&self, interface: u8) -> Vec<u8> {
-        let [a, b, c, d] = self.number.to_be_bytes();
-        vec![0x02 | (interface << 2), a, b, c, d, 0x5e]
     }
 
     fn interface(&self, index: u8) -> Interface {
@@ -51,7 +58,7 @@ impl Machine {
             name: format!("eth{}", index - 1),
             index: u32::from(index),
             kind: "ethernet".to_owned(),
-            mac: self.mac(index),
+            mac: mac(self.number, index),
             addresses: vec![format!(
                 "10.{}.{}.{index}/24",
                 self.number / 250 % 250,
@@ -75,11 +82,16 @@ impl Machine {
     }
 }
 
+fn mac(number: u32, interface: u8) -> Vec<u8> {
+    let [a, b, c, d] = number.to_be_bytes();
+    vec![0x02 | (interface << 2), a, b, c, d, 0x5e]
+}
+
 impl Host for Machine {
     async fn identity(&mut self) -> Hello {
         let (model, role) = MODELS[self.number as usize % MODELS.len()];
         Hello {
-            mac: self.mac(0),
+            mac: mac(self.number, 0),
             hostname: format!("sim-{:05}", self.number),
             model: model.to_owned(),
             vendor: "Aerie simulator".to_owned(),
@@ -127,6 +139,23 @@ impl Host for Machine {
 
     async fn open_terminal(&mut self, _: WindowSize) -> Result<Terminal, CommandError> {
         Err(CommandError::NotAllowed("a simulated device has no terminal"))
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.passwords.held()
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        let outcome = self.passwords.set(&set).await;
+        if outcome.is_ok() {
+            self.counters.passwords_set.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        self.counters.passwords_tried.fetch_add(1, Ordering::Relaxed);
+        self.passwords.try_password(&tried).await
     }
 
     fn notice(&mut self, event: AgentEvent<'_>) {

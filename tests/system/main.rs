@@ -40,3 +40,4 @@ mod shape;
 mod v1_unit;
 mod v1_vault_process;
 mod v2_key_file;
+mod v4_real_account;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aerie_protocol::inform::{Hello, Interface, Status};
+use aerie_protocol::inform::{HeldPassword, Hello, Interface, SetPassword, Status, TryPassword};
 use tokio::time::Instant;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     privileges::{Direct, Privileges},
 };
 use crate::{
+    passwords::PasswordError,
     policy::Policy,
     terminal::{Terminal, WindowSize},
 };
@@ -145,5 +146,17 @@ impl<P: Privileges> Host for LinuxHost<P> {
 
     async fn open_terminal(&mut self, size: WindowSize) -> Result<Terminal, CommandError> {
         self.privileges.open_terminal(size).await
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.privileges.passwords().await
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        self.privileges.set_password(set).await
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        self.privileges.try_password(tried).await
     }
 }

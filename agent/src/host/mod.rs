@@ -28,6 +28,7 @@ pub use self::{
     privileges::{Direct, Privileges},
 };
 use crate::{
+    passwords::PasswordError,
     session::{MoveError, SessionEnd},
     terminal::{Terminal, WindowSize},
 };
@@ -61,6 +62,24 @@ pub trait Host: Send {
         &mut self,
         size: WindowSize,
     ) -> impl Future<Output = Result<Terminal, CommandError>> + Send;
+
+    /// The local accounts whose passwords the appliance may set, and what they have, with what is
+    /// sealed.
+    fn passwords(
+        &mut self,
+    ) -> impl Future<Output = Result<Vec<inform::HeldPassword>, PasswordError>> + Send;
+
+    /// Sets the password of a local account and proves it. Answers what the account has then.
+    fn set_password(
+        &mut self,
+        set: inform::SetPassword,
+    ) -> impl Future<Output = Result<inform::HeldPassword, PasswordError>> + Send;
+
+    /// Whether a local account has this password.
+    fn try_password(
+        &mut self,
+        tried: inform::TryPassword,
+    ) -> impl Future<Output = Result<(), PasswordError>> + Send;
 
     /// Told what happens to the agent; a simulator counts, a machine need not care.
     fn notice(&mut self, _event: AgentEvent<'_>) {}

@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
+use aerie_protocol::inform::{HeldPassword, SetPassword, TryPassword};
 use nix::unistd::geteuid;
 use tokio::{process::Command, task::JoinSet, time::sleep};
 
-use super::{CommandError, led::Blinking, line, pty};
+use super::{CommandError, Roots, led::Blinking, line, pty};
 use crate::{
+    chain::Chain,
+    passwords::{Home, HomeError, PasswordError, Passwords, ShadowAccounts},
     policy::Policy,
     terminal::{Terminal, WindowSize},
 };
@@ -21,6 +24,7 @@ use crate::{
 /// What the device's own file says, in the words of [`CommandError::NotAllowed`].
 pub(crate) const TERMINAL_OFF: &str = "`mode = \"off\"` in [terminal]";
 pub(crate) const RESTART_OFF: &str = "`restart = false` in [commands]";
+const NOT_ROOT: &str = "the agent does not run as root: start it as root to let it set passwords";
 pub(crate) const LOCATE_OFF: &str = "`locate = false` in [commands]";
 
 /// The deeds of an agent; everything else it does is reading.
@@ -45,6 +49,23 @@ pub trait Privileges: Send {
         &mut self,
         size: WindowSize,
     ) -> impl Future<Output = Result<Terminal, CommandError>> + Send;
+
+    /// What the local accounts have whose passwords the appliance may set.
+    fn passwords(
+        &mut self,
+    ) -> impl Future<Output = Result<Vec<HeldPassword>, PasswordError>> + Send;
+
+    /// Sets the password of a local account and proves it.
+    fn set_password(
+        &mut self,
+        set: SetPassword,
+    ) -> impl Future<Output = Result<HeldPassword, PasswordError>> + Send;
+
+    /// Whether a local account has this password.
+    fn try_password(
+        &mut self,
+        tried: TryPassword,
+    ) -> impl Future<Output = Result<(), PasswordError>> + Send;
 }
 
 /// Does it in this process, under the device's own policy.
@@ -54,6 +75,15 @@ pub struct Direct {
     sys: PathBuf,
     /// Holds the light for as long as it blinks; empty otherwise.
     light: JoinSet<()>,
+    passwords: Keeping,
+}
+
+/// Whether passwords can be set at all.
+#[derive(Debug)]
+enum Keeping {
+    Here(Box<Passwords<ShadowAccounts>>),
+    /// Why not, and what to do.
+    Not(PasswordError),
 }
 
 impl Direct {
@@ -62,7 +92,43 @@ impl Direct {
         if let Err(reason) = pty::is_possible(&policy.terminal) {
             tracing::info!(%reason, "this device opens no terminal");
         }
-        Self { policy, sys, light: JoinSet::new() }
+        let passwords = Keeping::Not(PasswordError::NotAllowed(NOT_ROOT.to_owned()));
+        Self { policy, sys, light: JoinSet::new(), passwords }
+    }
+
+    /// Sets passwords too, those of the machine below these roots. What is known of them lies
+    /// beside the state directory, where the account that touches the network does not get.
+    #[must_use]
+    pub fn with_passwords(self, roots: &Roots, state: &Path) -> Self {
+        let passwords = match self.keep_passwords(roots, state) {
+            Ok(passwords) => Keeping::Here(Box::new(passwords)),
+            Err(error) => {
+                let error = Chain(&error).to_string();
+                if !self.policy.passwords.accounts.is_empty() {
+                    tracing::error!(%error, "the appliance cannot set passwords on this device");
+                }
+                Keeping::Not(PasswordError::Failed(error))
+            }
+        };
+        Self { passwords, ..self }
+    }
+
+    fn keep_passwords(
+        &self,
+        roots: &Roots,
+        state: &Path,
+    ) -> Result<Passwords<ShadowAccounts>, HomeError> {
+        let home = Home::beside(state)?;
+        let accounts = ShadowAccounts::new(roots, &home)?;
+        let policy = self.policy.passwords.clone();
+        Ok(Passwords::new(accounts, policy, self.policy.file.clone(), home))
+    }
+
+    fn keeping(&mut self) -> Result<&mut Passwords<ShadowAccounts>, PasswordError> {
+        match &mut self.passwords {
+            Keeping::Here(passwords) => Ok(passwords),
+            Keeping::Not(error) => Err(error.clone()),
+        }
     }
 
     /// What the policy names, on a line of this size.
@@ -118,5 +184,25 @@ impl Privileges for Direct {
     async fn open_terminal(&mut self, size: WindowSize) -> Result<Terminal, CommandError> {
         let pty::Opened { line, program } = self.open(size)?;
         line::terminal(line, program).map_err(|error| pty::failed(&error))
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.keeping()?.held()
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        let held = self.keeping()?.set(&set).await?;
+        tracing::warn!(
+            account = set.account,
+            version = set.version,
+            "the appliance has set the password of an account"
+        );
+        Ok(held)
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        let outcome = self.keeping()?.try_password(&tried).await;
+        tracing::info!(account = tried.account, right = outcome.is_ok(), "a password was tried");
+        outcome
     }
 }

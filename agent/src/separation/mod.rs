@@ -7,13 +7,16 @@
 //! ```
 //!
 //! The worker may be taken over by whoever found a hole in it. So the device's own policy is
-//! enforced on root's side, root parses nothing but messages of at most nine bytes (see
-//! `frame`), and the worker's identity, lost once, cannot be regained. A terminal's line goes
-//! to the worker as a descriptor: what is typed and shown never passes through root.
+//! enforced on root's side, root parses nothing but verbs of fixed shape (see `frame`), and the
+//! worker's identity, lost once, cannot be regained. A terminal's line goes to the worker as a
+//! descriptor: what is typed and shown never passes through root. A password that is to be set
+//! passes through both, in buffers that are wiped; what is known of those that were set lies in a
+//! directory of root's.
 //!
 //! If either process ends, the other one does: each sees the end of the socket.
 
 mod frame;
+mod passwords;
 mod root;
 mod socket;
 mod start;

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SeparationError,
     frame::{Begin, LONGEST_VERB, Notice, Verb},
+    passwords::PasswordVerb,
     socket::Socket,
 };
 use crate::{
     host::{CommandError, Direct, Privileges as _, Roots, pty::PtyProgram, serial_number},
-    policy::Policy,
     terminal::{Exit, MOST_TERMINALS, Program as _},
 };
 
@@ -30,13 +30,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// `key` is the command line's. Once `stop` is cancelled, the worker is asked to leave.
 pub async fn serve(
     socket: OwnedFd,
-    policy: Policy,
+    direct: Direct,
     roots: &Roots,
     key: Option<DeviceKey>,
     stop: &CancellationToken,
 ) -> Result<(), SeparationError> {
     let socket = Socket::new(socket).map_err(SeparationError::Socket)?;
-    let direct = Direct::new(policy, roots.sys.clone());
     let begin = Notice::Begin(Begin {
         key,
         serial_number: serial_number(roots),
@@ -132,7 +131,28 @@ impl Root {
                 let located = self.direct.locate(duration).await;
                 self.answer(id, located).await
             }
+            Verb::Passwords { id, verb } => self.obey_about_passwords(id, verb).await,
         }
+    }
+
+    async fn obey_about_passwords(
+        &mut self,
+        id: u32,
+        verb: PasswordVerb,
+    ) -> Result<(), SeparationError> {
+        let held = match verb {
+            PasswordVerb::Held => self.direct.passwords().await,
+            PasswordVerb::Set(set) => self.direct.set_password(set).await.map(|held| vec![held]),
+            PasswordVerb::Try(tried) => match self.direct.try_password(tried).await {
+                Ok(()) => return self.tell(&Notice::Done { id }, None).await,
+                Err(error) => Err(error),
+            },
+        };
+        let notice = match held {
+            Ok(held) => Notice::Held { id, held },
+            Err(error) => Notice::Refused { id, error },
+        };
+        self.tell(&notice, None).await
     }
 
     fn admits(&self, id: u32) -> Result<(), CommandError> {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SeparationError, root::serve, socket::pair};
 use crate::{
-    host::Roots,
+    host::{Direct, Roots},
     policy::Policy,
     state::{Owner, Running},
 };
@@ -63,7 +63,8 @@ pub async fn start(setup: Setup, stop: &CancellationToken) -> Result<ExitStatus,
         "what touches the network runs in a process of its own, without root's rights"
     );
     let roots = Roots::default();
-    attend(serve(ours, policy, &roots, key, stop), &mut worker, stop).await
+    let direct = Direct::new(policy, roots.sys.clone()).with_passwords(&roots, &state);
+    attend(serve(ours, direct, &roots, key, stop), &mut worker, stop).await
 }
 
 /// Serves the worker until one of both ends, and sees to it that both have.

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use aerie_protocol::key::DeviceKey;
+use aerie_protocol::{
+    inform::{HeldPassword, SetPassword, TryPassword},
+    key::DeviceKey,
+};
 use nix::{sys::prctl, unistd::geteuid};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SeparationError,
     frame::{Begin, LONGEST_NOTICE, Notice, Verb},
+    passwords::PasswordVerb,
     socket::Socket,
 };
 use crate::{
@@ -30,6 +34,7 @@ use crate::{
         privileges::{LOCATE_OFF, RESTART_OFF, TERMINAL_OFF},
         pty,
     },
+    passwords::PasswordError,
     terminal::{Exit, Program, Terminal, WindowSize},
 };
 
@@ -77,6 +82,7 @@ async fn next(socket: &Socket) -> Result<(Notice, Option<OwnedFd>), SeparationEr
 }
 
 type Answer<T> = oneshot::Sender<Result<T, CommandError>>;
+type PasswordAnswer<T> = oneshot::Sender<Result<T, PasswordError>>;
 
 /// What the host wants of root.
 #[derive(Debug)]
@@ -84,6 +90,9 @@ enum Call {
     Open(WindowSize, Answer<Opened>),
     Restart(Answer<()>),
     Locate(Option<Duration>, Answer<()>),
+    Held(PasswordAnswer<Vec<HeldPassword>>),
+    Set(SetPassword, PasswordAnswer<Vec<HeldPassword>>),
+    Try(TryPassword, PasswordAnswer<()>),
     HangUp(u32),
     Kill(u32),
 }
@@ -111,6 +120,16 @@ impl Remote {
         self.calls.send(call(answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+
+    async fn ask_password<T>(
+        &self,
+        call: impl FnOnce(PasswordAnswer<T>) -> Call,
+    ) -> Result<T, PasswordError> {
+        let gone = || PasswordError::Failed("the agent is ending".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.calls.send(call(answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
 }
 
 impl Privileges for Remote {
@@ -134,6 +153,21 @@ impl Privileges for Remote {
         let Opened { id, line, ended } = self.ask(|answer| Call::Open(size, answer)).await?;
         let program = RemoteProgram { id, calls: self.calls.clone(), ended, exit: None };
         line::terminal(line, program).map_err(|error| pty::failed(&error))
+    }
+
+    async fn passwords(&mut self) -> Result<Vec<HeldPassword>, PasswordError> {
+        self.ask_password(Call::Held).await
+    }
+
+    async fn set_password(&mut self, set: SetPassword) -> Result<HeldPassword, PasswordError> {
+        let held = self.ask_password(|answer| Call::Set(set, answer)).await?;
+        let none =
+            || PasswordError::Failed("root's process did not say what it has done".to_owned());
+        held.into_iter().next().ok_or_else(none)
+    }
+
+    async fn try_password(&mut self, tried: TryPassword) -> Result<(), PasswordError> {
+        self.ask_password(|answer| Call::Try(tried, answer)).await
     }
 }
 
@@ -187,6 +221,8 @@ enum Asked {
     Open(Answer<Opened>),
     Restart(Answer<()>),
     Locate(Answer<()>),
+    Held(PasswordAnswer<Vec<HeldPassword>>),
+    Try(PasswordAnswer<()>),
 }
 
 /// The conversation with root.
@@ -232,6 +268,15 @@ impl Link {
             Call::Locate(duration, answer) => {
                 (Verb::Locate { id, duration }, Asked::Locate(answer))
             }
+            Call::Held(answer) => {
+                (Verb::Passwords { id, verb: PasswordVerb::Held }, Asked::Held(answer))
+            }
+            Call::Set(set, answer) => {
+                (Verb::Passwords { id, verb: PasswordVerb::Set(set) }, Asked::Held(answer))
+            }
+            Call::Try(tried, answer) => {
+                (Verb::Passwords { id, verb: PasswordVerb::Try(tried) }, Asked::Try(answer))
+            }
             Call::HangUp(id) => return self.say(Verb::HangUp { id }).await,
             Call::Kill(id) => return self.say(Verb::Kill { id }).await,
         };
@@ -260,7 +305,19 @@ impl Link {
             }
             Notice::Done { id } => match self.asked.remove(&id) {
                 Some(Asked::Restart(answer) | Asked::Locate(answer)) => tell(answer, Ok(())),
-                Some(Asked::Open(_)) | None => return Err(SeparationError::Nonsense),
+                Some(Asked::Try(answer)) => tell(answer, Ok(())),
+                Some(Asked::Open(_) | Asked::Held(_)) | None => {
+                    return Err(SeparationError::Nonsense);
+                }
+            },
+            Notice::Held { id, held } => match self.asked.remove(&id) {
+                Some(Asked::Held(answer)) => tell(answer, Ok(held)),
+                _ => return Err(SeparationError::Nonsense),
+            },
+            Notice::Refused { id, error } => match self.asked.remove(&id) {
+                Some(Asked::Held(answer)) => tell(answer, Err(error)),
+                Some(Asked::Try(answer)) => tell(answer, Err(error)),
+                _ => return Err(SeparationError::Nonsense),
             },
             Notice::NotAllowed { id } => self.refused(id, CommandError::NotAllowed)?,
             Notice::Failed { id, reason } => self.refused(id, |_| CommandError::Failed(reason))?,
@@ -289,12 +346,13 @@ impl Link {
             Asked::Open(answer) => tell(answer, Err(error(TERMINAL_OFF))),
             Asked::Restart(answer) => tell(answer, Err(error(RESTART_OFF))),
             Asked::Locate(answer) => tell(answer, Err(error(LOCATE_OFF))),
+            Asked::Held(_) | Asked::Try(_) => return Err(SeparationError::Nonsense),
         }
         Ok(())
     }
 }
 
-fn tell<T>(answer: Answer<T>, outcome: Result<T, CommandError>) {
+fn tell<T, E>(answer: oneshot::Sender<Result<T, E>>, outcome: Result<T, E>) {
     if answer.send(outcome).is_err() {
         tracing::debug!("the session that asked is over");
     }

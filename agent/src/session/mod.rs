@@ -394,6 +394,8 @@ impl<'agent, H: Host, D: Dial> Session<'agent, H, D> {
             self.report_at = Some(Instant::now());
             tracing::info!(appliance = appliance.fingerprint(), "enrolled");
             self.host.notice(AgentEvent::Enrolled);
+            // There may be more to tell to one's own appliance.
+            self.tell_identity().await?;
         }
         Ok(None)
     }

@@ -4,12 +4,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use aerie_protocol::address::Address;
 use aerie_protocol::inform::{
-    self, FromDevice, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_INTERFACES,
-    MAX_NAME_BYTES, Status, encode_from_device, from_device,
+    self, FromDevice, HeldPassword, Hello, Interface, MAX_ADDRESS_BYTES, MAX_ADDRESSES,
+    MAX_INTERFACES, MAX_NAME_BYTES, Status, encode_from_device, from_device,
 };
 use aerie_protocol::text::DeviceText;
 
-use super::{Session, is_pinned};
+use super::{Session, Standing, is_pinned};
 use crate::{
     connect::Dial,
     host::{AgentEvent, Host},
@@ -36,8 +36,25 @@ impl<H: Host, D: Dial> Session<'_, H, D> {
         let mut hello = self.host.identity().await;
         hello.pinned = is_pinned(self.state, self.link.appliance());
         hello.dialled = dialled.as_ref().map(inform::Address::from);
+        hello.passwords = self.passwords().await;
         trim_hello(&mut hello);
         hello
+    }
+
+    /// For its own appliance alone. What is sealed is told when it is asked for.
+    async fn passwords(&mut self) -> Vec<HeldPassword> {
+        if self.standing == Standing::Quarantined {
+            return Vec::new();
+        }
+        match self.host.passwords().await {
+            Ok(held) => {
+                held.into_iter().map(|held| HeldPassword { sealed: Vec::new(), ..held }).collect()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "nothing to tell about passwords");
+                Vec::new()
+            }
+        }
     }
 
     /// Says how the device is.

@@ -14,12 +14,12 @@ use super::{Known, StateError, record};
 /// The state itself.
 pub(super) const FILE: &str = "device.json";
 /// The next one, until it is complete. What an interrupted write left here is never read.
-const NEXT: &str = "device.json.new";
+const NEXT: &str = ".new";
 /// Held for the moment of a change, by `run` and `adopt` alike.
 const LOCK: &str = "lock";
 
 /// Every file that the agent makes there.
-pub(super) const FILES: [&str; 3] = [FILE, NEXT, LOCK];
+pub(super) const FILES: [&str; 3] = [FILE, "device.json.new", LOCK];
 
 /// A state directory of mode 0700.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Running {
 
 /// Where a write can be interrupted; each is tried by a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Created,
     HalfWritten,
     Written,
@@ -143,7 +143,7 @@ impl Directory {
             Ok(bytes) => bytes,
             Err(error) => return Err(StateError::Write { path, source: error.into() }),
         };
-        replace(&self.path, &bytes, &mut |_| Ok(()))
+        replace(&self.path, FILE, &bytes, &mut |_| Ok(()))
             .map_err(|source| StateError::Write { path, source })
     }
 }
@@ -169,14 +169,15 @@ impl Running {
     }
 }
 
-/// Replaces [`FILE`]: the new content is on the disk before it gets the name, and the name is on
-/// the disk before anybody relies on it. `after` runs after each step; a test stops there.
-fn replace(
+/// Replaces a file: the new content is on the disk before it gets the name, and the name is on the
+/// disk before anybody relies on it. `after` runs after each step; a test stops there.
+pub(crate) fn replace(
     directory: &Path,
+    file: &str,
     bytes: &[u8],
     after: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<()> {
-    let next = directory.join(NEXT);
+    let (name, next) = (directory.join(file), directory.join(format!("{file}{NEXT}")));
     match fs::remove_file(&next) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -190,7 +191,7 @@ fn replace(
     after(Step::Written)?;
     file.sync_all()?;
     after(Step::Synced)?;
-    fs::rename(&next, directory.join(FILE))?;
+    fs::rename(&next, name)?;
     after(Step::Renamed)?;
     File::open(directory)?.sync_all()
 }
@@ -266,7 +267,7 @@ mod tests {
             let mut new = old.clone();
             new.key = Some(key("new.example", None));
             let bytes = record::encode(&new).unwrap();
-            let crashed = replace(folder.path(), &bytes, &mut |step| {
+            let crashed = replace(folder.path(), FILE, &bytes, &mut |step| {
                 if step == stop { Err(io::Error::other("the plug is pulled")) } else { Ok(()) }
             });
             assert!(crashed.is_err());
@@ -284,10 +285,10 @@ mod tests {
     fn a_crash_before_the_first_state_starts_over() {
         for rubbish in ["", "{\"format\":1,\"stat"] {
             let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join(NEXT), rubbish).unwrap();
+            fs::write(folder.path().join(FILES[1]), rubbish).unwrap();
             let directory = Directory::prepare(folder.path()).unwrap();
             directory.load_or_create().unwrap();
-            assert!(!folder.path().join(NEXT).exists());
+            assert!(!folder.path().join(FILES[1]).exists());
         }
     }
 

@@ -18,6 +18,7 @@ use aerie_protocol::{
 };
 use thiserror::Error;
 
+pub(crate) use self::directory::replace;
 pub use self::{
     directory::{Directory, Running},
     owner::Owner,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aerie_protocol::inform::{
-    self, Goodbye, GoodbyeReason, KeepAlive, MessageError, RefusalReason, Reply, Request,
-    TerminalOpen, from_appliance, from_device, request,
+    self, FromAppliance, Goodbye, GoodbyeReason, KeepAlive, MessageError, RefusalReason, Reply,
+    Request, TerminalOpen, from_appliance, from_device, request,
 };
 use aerie_protocol::noise::{self, MESSAGES_PER_SESSION, NoiseError};
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use zeroize::Zeroize as _;
 
 use super::Devices;
 use super::cell::Cell;
@@ -170,10 +171,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Encrypts and sends one message.
     pub(super) async fn send(&mut self, body: from_appliance::Body) -> Result<(), End> {
         let mut sealed = Vec::new();
+        let message = FromAppliance::from(body);
         PLAIN.with_borrow_mut(|plain| {
-            inform::encode_from_appliance(&body.into(), plain)?;
-            self.noise.seal(plain, &mut sealed)?;
-            Ok::<_, End>(())
+            inform::encode_from_appliance(&message, plain)?;
+            let done = self.noise.seal(plain, &mut sealed);
+            // The buffer is everybody's, and stays.
+            if message.is_secret() {
+                plain.zeroize();
+            }
+            Ok::<_, End>(done?)
         })?;
         Ok(self.frames.send(Bytes::from(sealed)).await?)
     }

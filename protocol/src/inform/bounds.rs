@@ -16,14 +16,25 @@ const UUID_BYTES: usize = 16;
 // to it.
 const BODY_HELLO: u32 = 1;
 const BODY_STATUS: u32 = 2;
+const BODY_REPLY: u32 = 4;
 const HELLO_ADDRESSES: u32 = 9;
+const HELLO_PASSWORDS: u32 = 14;
+const REPLY_PASSWORDS: u32 = 4;
+const PASSWORDS_HELD: u32 = 1;
 const STATUS_INTERFACES: u32 = 9;
 const INTERFACE_ADDRESSES: u32 = 5;
 
 /// Counts the lists of a message that is still bytes.
 pub(super) fn scan_from_device(number: u32, body: &[u8]) -> Result<(), MessageError> {
     match number {
-        BODY_HELLO => count(body, HELLO_ADDRESSES, MAX_ADDRESSES, "hello.addresses", |_| Ok(())),
+        BODY_HELLO => {
+            count(body, HELLO_ADDRESSES, MAX_ADDRESSES, "hello.addresses", |_| Ok(()))?;
+            count(body, HELLO_PASSWORDS, MAX_ACCOUNTS, "hello.passwords", |_| Ok(()))
+        }
+        // Twice would be merged into one, and be twice as long.
+        BODY_REPLY => count(body, REPLY_PASSWORDS, 1, "reply.passwords", |passwords| {
+            count(passwords, PASSWORDS_HELD, MAX_ACCOUNTS, "passwords.held", |_| Ok(()))
+        }),
         BODY_STATUS => {
             count(body, STATUS_INTERFACES, MAX_INTERFACES, "status.interfaces", |interface| {
                 let field = "interface.addresses";

@@ -5,6 +5,7 @@
 //! it towards the sender. Unknown fields inside a known body are skipped, so that bodies can grow.
 
 mod bounds;
+mod secret;
 mod wire;
 
 use prost::Message;
@@ -139,6 +140,8 @@ fn encode(message: &impl Message, out: &mut Vec<u8>) -> Result<(), MessageError>
     if got > MAX_PLAIN {
         return Err(MessageError::TooLarge { got });
     }
+    // At once: a buffer that grows leaves a copy of what it held behind.
+    out.reserve(got);
     // A vector grows as needed, so this cannot fail; should it, nothing half-written leaves.
     message.encode(out).map_err(|_| MessageError::TooLarge { got })
 }
