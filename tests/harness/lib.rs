@@ -19,6 +19,7 @@ mod process;
 mod raw;
 mod sockets;
 mod tool;
+mod vault;
 
 pub use agent::{Agent, AgentOptions, user_name};
 pub use appliance::{Appliance, ApplianceOptions, Listen, Owner, PASSWORD, id_of, setup_request};
@@ -37,6 +38,7 @@ pub use process::{Process, binary};
 pub use raw::{RawDevice, Wire, hello, mac_of};
 pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};
 pub use tool::{Printed, run_tool, tool};
+pub use vault::{MasterKey, VaultUnit};
 
 use std::time::Duration;
 use tokio::time::Instant;

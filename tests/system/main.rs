@@ -37,3 +37,7 @@ mod p6_shcheck;
 mod rows;
 mod scanned;
 mod shape;
+mod v3_bad_input;
+mod v3_canaries;
+mod v3_credentials;
+mod v3_sealed;
