@@ -14,6 +14,7 @@
 
 mod client;
 pub mod credentials;
+pub mod crypto;
 mod frame;
 pub mod protocol;
 mod text;

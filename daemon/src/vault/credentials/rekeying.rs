@@ -15,6 +15,7 @@ use crate::store::tables::{CREDENTIALS, SETTINGS};
 use crate::store::{Reader, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 use crate::vault::VaultError;
+use crate::vault::crypto::epoch_of;
 use crate::vault::protocol::{AT_ONCE, Key, MasterKey, Refusal, Sealed};
 
 /// Under this name [`SETTINGS`] has the key pairs that there were.
@@ -200,10 +201,4 @@ fn some_old(
         found.extend(old.take(room).map(|secret| sealed(id, secret)));
     })?;
     Ok(found)
-}
-
-/// The number of the key pair that sealed something: after a byte of format.
-fn epoch_of(sealed: &[u8]) -> Option<u32> {
-    let (number, _) = sealed.get(1..)?.split_first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*number))
 }
