@@ -27,6 +27,9 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("accounts", "bcrypt_cost", "bcrypt_cost = 12"),
     ("devices", "connects_per_second", "connects_per_second = 2000"),
     ("devices", "status_interval", "status_interval = 60"),
+    ("vault", "socket", r#"socket = "/run/aerie/vault.sock""#),
+    ("vault", "dir", r#"dir = "/var/lib/aerie-vault""#),
+    ("vault", "user", r#"user = "aerie""#),
     ("log", "level", r#"level = "info""#),
 ];
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// Bounds for devices.
     pub devices: Devices,
+    /// The vault's process.
+    pub vault: Vault,
     /// What is told on standard error.
     pub log: Log,
 }
@@ -62,6 +67,7 @@ impl Default for Config {
             certificate: Certificate::default(),
             accounts: Accounts::default(),
             devices: Devices::default(),
+            vault: Vault::default(),
             log: Log::default(),
         }
     }
@@ -147,6 +153,25 @@ pub struct Devices {
 impl Default for Devices {
     fn default() -> Self {
         Self { connects_per_second: const { NonZeroU32::new(2_000).unwrap() }, status_interval: 60 }
+    }
+}
+
+/// The section `[vault]`, read by the daemon and by `aerie vault`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vault {
+    /// The socket of a vault process that is a unit of its own and outlives the daemon. Without it
+    /// the process is the daemon's child, and keeps its own in `data_dir`.
+    pub socket: Option<PathBuf>,
+    /// The directory of a vault process that is a unit of its own.
+    pub dir: PathBuf,
+    /// The user that the daemon runs as, where that is neither root nor the vault's own.
+    pub user: Option<String>,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self { socket: None, dir: PathBuf::from("/var/lib/aerie-vault"), user: None }
     }
 }
 
@@ -270,6 +295,7 @@ impl Config {
             return Err(("accounts", "bcrypt_cost", problem));
         }
         self.certificate.check()?;
+        self.vault.check()?;
         let inform = self.inform.as_ref().map_or(&[][..], |inform| &inform.listen);
         let sections = [
             ("http", &self.http.listen[..]),
@@ -306,6 +332,18 @@ impl Certificate {
     }
 }
 
+impl Vault {
+    fn check(&self) -> Result<(), (&'static str, &'static str, &'static str)> {
+        if self.socket.as_ref().is_some_and(|socket| !socket.is_absolute()) {
+            return Err(("vault", "socket", "the path must begin with /"));
+        }
+        if !self.dir.is_absolute() {
+            return Err(("vault", "dir", "the path must begin with /"));
+        }
+        Ok(())
+    }
+}
+
 fn explain(text: &str, path: &Path, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
     let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
@@ -336,8 +374,8 @@ fn advice(text: &str, line: usize) -> String {
     let of_section: Vec<&str> =
         KEYS.iter().filter(|(of, _, _)| *of == section).map(|(_, name, _)| *name).collect();
     if of_section.is_empty() {
-        return "The sections are [http], [https], [inform], [certificate], [accounts], [devices] \
-                and [log]."
+        return "The sections are [http], [https], [inform], [certificate], [accounts], [devices], \
+                [vault] and [log]."
             .to_owned();
     }
     let place =
@@ -412,6 +450,8 @@ mod tests {
             ("[certificate]\nchain = \"/c.pem\"", 2, "key", "chain.pem"),
             ("[accounts]\nbcrypt_cost = 3", 2, "12 to 16", "bcrypt_cost = 12"),
             ("[accounts]\nbcrypt_cost = 17", 2, "12 to 16", "bcrypt_cost = 12"),
+            ("[vault]\nsocket = \"v.sock\"", 2, "begin with /", "/run/aerie"),
+            ("[vault]\nsock = \"/v\"", 2, "sock", "dir, user"),
             ("[certificate]\nchain = \"c.pem\"\nkey = \"/k.pem\"", 2, "begin with /", "/etc"),
         ];
         for (text, line, named, fix) in cases {

@@ -5,8 +5,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aerie::config::Config;
+use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
+use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
 use zeroizing_alloc::ZeroAlloc;
 
@@ -34,6 +35,14 @@ enum Command {
     CheckConfig {
         /// The boot file.
         file: Option<PathBuf>,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Run the vault's process as a unit of its own, behind the socket that the boot file names.
+    Vault {
+        /// As the daemon's child with this directory, over standard input.
+        #[arg(long, hide = true, value_name = "DIRECTORY")]
+        child: Option<PathBuf>,
         #[command(flatten)]
         boot_file: BootFile,
     },
@@ -100,10 +109,38 @@ fn main() -> ExitCode {
         Command::CheckConfig { file, boot_file } => {
             BootFile { config: file.or(boot_file.config) }.load().map(|_| ExitCode::SUCCESS)
         }
+        Command::Vault { child, boot_file } => vault(child, boot_file),
         Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
 }
+
+fn vault(child: Option<PathBuf>, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
+    let (running, level) = match child {
+        Some(directory) => (Running::Child { directory }, Level::default()),
+        None => {
+            let Config { vault, log, .. } = boot_file.load()?;
+            let Some(socket) = vault.socket else {
+                complain(&NoSocket);
+                return Err(ExitCode::from(EXIT_CONFIG));
+            };
+            (Running::Unit { directory: vault.dir, socket, daemon: vault.user }, log.level)
+        }
+    };
+    aerie::run::vault(&running, level).map_err(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The boot file says nothing of a vault that is a unit of its own.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the boot file names no [vault] socket, so the daemon runs the vault as its child; name one \
+         to run it as a unit of its own"
+)]
+struct NoSocket;
 
 impl AccountCommand {
     fn run(self) -> Result<ExitCode, ExitCode> {

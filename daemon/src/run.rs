@@ -31,6 +31,8 @@ use crate::store::{Store, StoreFile};
 use crate::supervisor::{Ended, Essential, Supervisor};
 use crate::vault::Vault;
 use crate::vault::credentials::Credentials;
+use crate::vault::link::Process;
+use crate::vault::process::{self, ProcessError, Running};
 use crate::web::{self, Rooms, StoreProbe};
 
 /// From SIGTERM to the end of all tasks. With the two below, ten seconds at most.
@@ -65,6 +67,12 @@ pub fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     let done = runtime.block_on(run(config));
     runtime.shutdown_timeout(BLOCKING);
     done
+}
+
+/// Runs the vault's process until its daemon is gone, or, as a unit, until SIGTERM or SIGINT.
+pub fn vault(running: &Running, level: Level) -> Result<(), ProcessError> {
+    log_to_stderr(level);
+    process::run(running)
 }
 
 fn log_to_stderr(level: Level) {
@@ -122,6 +130,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
     console::serve(accounts.clone(), data_dir, supervisor);
+    let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
     let foundation =
@@ -139,7 +148,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
-    let credentials = Credentials::start(store.clone(), Vault::absent(), clock.clone(), supervisor);
+    let credentials = Credentials::start(store.clone(), vault, clock.clone(), supervisor);
     let router = web::router(Rooms {
         accounts,
         credentials,
@@ -176,6 +185,18 @@ fn token_seen(accounts: &Accounts, devices: &Devices, supervisor: &Supervisor) -
             }
         });
     })
+}
+
+/// Where the vault's process is.
+fn vault_process(config: &Config) -> Process {
+    match &config.vault.socket {
+        Some(socket) => Process::Unit(socket.clone()),
+        None => Process::Child {
+            // Our own, also after it was replaced on the disk.
+            program: "/proc/self/exe".into(),
+            directory: config.data_dir.join("vault"),
+        },
+    }
 }
 
 /// The owner's certificate that the boot file names.

@@ -5,69 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use crate::entries;
-
-const MUTATIONS: usize = 20_000;
-/// Longest input that mutation makes, in bytes.
-const MAX_INPUT: usize = 4096;
-
-/// Marsaglia's xorshift64*: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    /// Below `bound`, or 0 when there is nothing below it.
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap() % bound.max(1)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-}
-
-fn mutate(random: &mut Random, input: &mut Vec<u8>, other: &[u8]) {
-    let place = random.below(input.len());
-    let end = place + random.below(input.len() - place + 1);
-    match random.below(8) {
-        0 if !input.is_empty() => input[place] ^= 1 << random.below(8),
-        1 if !input.is_empty() => input[place] = random.byte(),
-        // Where parsers count: the ends of the range, and the bits that say "more follows".
-        2 if !input.is_empty() => input[place] = [0x00, 0x7F, 0x80, 0xFF, b'+'][random.below(5)],
-        3 => input.insert(place, random.byte()),
-        4 => drop(input.drain(place..end)),
-        5 => input.extend_from_within(place..end),
-        6 => input.truncate(place),
-        _ => drop(input.splice(place..end, other[random.below(other.len())..].iter().copied())),
-    }
-    input.truncate(MAX_INPUT);
-}
+use crate::mutation;
 
 fn exercise(name: &str) {
     let (_, entry) = entries::TARGETS.iter().find(|(target, _)| *target == name).unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(name);
-    let mut paths: Vec<_> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let corpus: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
-    assert!(corpus.len() > 3, "{} holds too little", folder.display());
-    for input in &corpus {
-        entry(input);
-    }
-    let mut random = Random(0x4165_7269_6521);
-    for _ in 0..MUTATIONS {
-        let mut input = corpus[random.below(corpus.len())].clone();
-        let other = &corpus[random.below(corpus.len())];
-        for _ in 0..=random.below(8) {
-            mutate(&mut random, &mut input, other);
-        }
-        entry(&input);
-    }
+    mutation::exercise(&folder, *entry);
 }
 
 #[test]
@@ -98,10 +41,12 @@ fn stored_and_mutated_texts_always_come_out_clean() {
 #[test]
 fn every_target_has_a_corpus_and_a_libfuzzer_entry() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz");
-    for (name, _) in entries::TARGETS {
+    let own = entries::TARGETS.map(|(name, _)| name);
+    let names = own.iter().chain(&entries::OF_THE_DAEMON);
+    for name in names.clone() {
         assert!(fuzz.join("corpus").join(name).is_dir(), "{name}");
         assert!(fuzz.join("fuzz_targets").join(format!("{name}.rs")).is_file(), "{name}");
     }
-    assert_eq!(fs::read_dir(fuzz.join("corpus")).unwrap().count(), entries::TARGETS.len());
-    assert_eq!(fs::read_dir(fuzz.join("fuzz_targets")).unwrap().count(), entries::TARGETS.len());
+    assert_eq!(fs::read_dir(fuzz.join("corpus")).unwrap().count(), names.clone().count());
+    assert_eq!(fs::read_dir(fuzz.join("fuzz_targets")).unwrap().count(), names.clone().count());
 }

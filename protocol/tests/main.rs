@@ -12,6 +12,9 @@ mod entries;
 mod frozen;
 mod handshake;
 mod messages;
+#[expect(unreachable_pub, reason = "shared with the daemon's tests, a module here")]
+#[path = "../../tests/fuzz/src/mutation.rs"]
+mod mutation;
 mod samples;
 mod session;
 mod vectors;

@@ -7,6 +7,7 @@ mod appliance;
 mod authenticator;
 mod authority;
 mod client;
+mod credentials;
 mod frames;
 mod impostor;
 mod interceptor;
@@ -26,6 +27,7 @@ pub use appliance::{Appliance, ApplianceOptions, Listen, Owner, PASSWORD, id_of,
 pub use authenticator::Authenticator;
 pub use authority::{Authority, Issued};
 pub use client::{Answer, Client, accept_any_certificate, accept_any_certificate_with};
+pub use credentials::{MasterKey, VaultBeside};
 pub use frames::{Frame, frame_from_device, from_device, from_server};
 pub use impostor::Impostor;
 pub use interceptor::{Direction, Interceptor, forged_certificate, self_signed_pem};
@@ -38,7 +40,7 @@ pub use process::{Process, binary};
 pub use raw::{RawDevice, Wire, hello, mac_of};
 pub use sockets::{LiveSocket, TerminalSocket, open_socket, open_socket_from};
 pub use tool::{Printed, run_tool, tool};
-pub use vault::{MasterKey, VaultUnit};
+pub use vault::{VaultUnit, answers, children_of, vault_child, vault_config};
 
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,107 +1,127 @@
-//! The credentials vault: made by the owner, and its process as a unit of its own.
+//! The vault's process by itself: as a child of the test, or as a unit behind a socket.
 
-use crate::appliance::{ApplianceOptions, Owner};
-use crate::client::Answer;
 use crate::process::{Process, binary};
-use hyper::Method;
-use hyper::header::{HeaderMap, HeaderValue};
-use serde_json::{Value, json};
+use crate::until;
+use aerie::supervisor::Supervisor;
+use aerie::vault::protocol::Status;
+use aerie::vault::{Vault, link};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// What opens a vault.
-pub struct MasterKey {
-    /// The master password in words.
-    pub passphrase: String,
-    /// The text of the key file.
-    pub key_file: String,
-}
-
-impl Owner {
-    /// Makes the vault, open.
-    pub async fn make_vault(&self) -> MasterKey {
-        let body = json!({"isVaultEnabled": true});
-        let made = self.client.post("/vault/credentials", body).await.expect(200).json();
-        let text = |field: &str| made[field].as_str().expect("a text").to_owned();
-        MasterKey { passphrase: text("passphrase"), key_file: text("keyFile") }
-    }
-
-    /// How the vault is.
-    pub async fn vault(&self) -> Value {
-        self.client.get("/vault/credentials").await.expect(200).json()
-    }
-
-    /// Unseals the vault with its master password.
-    pub async fn unseal(&self, key: &MasterKey) {
-        let body = json!({"passphrase": key.passphrase});
-        let answer = self.client.post("/vault/credentials/unlock", body).await.expect(200);
-        assert_eq!(answer.json()["isPassphraseMissing"], false);
-    }
-
-    /// Types a password in. The id of its credential.
-    pub async fn keep(&self, record: Value) -> String {
-        crate::id_of(&self.client.post("/vault/records", record).await.expect(201).json())
-    }
-
-    /// Asks for a credential's present password, with a pass or without.
-    pub async fn reveal(&self, id: &str, pass: Option<&str>) -> Answer {
-        let path = format!("/nms/api/v2.1/vault/records/{id}/reveal");
-        let mut headers = HeaderMap::new();
-        let token = self.client.token().expect("a token");
-        headers.insert("x-auth-token", HeaderValue::from_str(token).expect("a header value"));
-        if let Some(pass) = pass {
-            headers.insert("vault-pass", HeaderValue::from_str(pass).expect("a header value"));
-        }
-        self.client.send(Method::POST, &path, headers, b"{}".to_vec()).await
-    }
-
-    /// The same, shown.
-    pub async fn password(&self, id: &str) -> String {
-        let shown = self.reveal(id, None).await.expect(200).json();
-        shown["password"].as_str().expect("a password").to_owned()
-    }
-}
-
-/// `aerie vault` beside the daemon, as its unit runs it. Ends when it is dropped.
+/// A vault process in a folder of its own, and the daemon's end of the talk with it.
 pub struct VaultUnit {
     folder: TempDir,
     process: Process,
+    supervisor: Supervisor,
+    vault: Vault,
 }
 
 impl VaultUnit {
-    /// Starts it, with a directory of its own.
-    pub fn start() -> Self {
+    /// Starts it as a unit and connects.
+    pub async fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
-        std::fs::create_dir(folder.path().join("kept")).expect("a directory");
-        std::fs::write(folder.path().join("vault.toml"), lines(&folder)).expect("a boot file");
-        let process = launch(&folder);
-        Self { folder, process }
+        let process = launch(folder.path());
+        let (supervisor, vault) = connect(folder.path()).await;
+        Self { folder, process, supervisor, vault }
     }
 
-    /// How the daemon is started that talks to it.
-    pub fn options(&self) -> ApplianceOptions {
-        ApplianceOptions { more_config: lines(&self.folder), ..ApplianceOptions::default() }
-    }
-
-    /// Ends it with `kill -9` and starts it again, as a reboot does.
-    pub async fn start_again(&mut self) {
-        self.process.kill().await;
-        self.process = launch(&self.folder);
+    /// The daemon's end.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+
+    /// A folder of this test's own; the vault's directory is `vault` in it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The daemon's end ends, as with a restart of the daemon, and connects anew.
+    pub async fn reconnect(&mut self) {
+        self.supervisor.shutdown(Duration::from_secs(10)).await;
+        (self.supervisor, self.vault) = connect(self.folder.path()).await;
+    }
+
+    /// `kill -9`, and a new process on the same directory. Waits until the link has found it.
+    pub async fn kill_and_start_again(&mut self) {
+        self.process.kill().await;
+        let mut status = self.vault.watch();
+        status.wait_for(Option::is_none).await.expect("the link runs");
+        self.start_again().await;
+    }
+
+    /// A new process on the same directory, after the old one has ended.
+    pub async fn start_again(&mut self) {
+        self.process = launch(self.folder.path());
+        answers(&self.vault).await;
+    }
 }
 
-fn lines(folder: &TempDir) -> String {
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    format!("[vault]\nsocket = {:?}\ndir = {:?}\n", path("vault.sock"), path("kept"))
+/// Waits until a vault answers; how it is.
+pub async fn answers(vault: &Vault) -> Status {
+    until("the vault answers", async || vault.status().await.ok()).await
 }
 
-fn launch(folder: &TempDir) -> Process {
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("vault.sock")
+}
+
+/// The boot file of a vault that is a unit.
+pub fn vault_config(folder: &Path) -> PathBuf {
+    let (file, socket, dir) = (folder.join("vault.toml"), socket(folder), folder.join("vault"));
+    let text = format!("[vault]\nsocket = {socket:?}\ndir = {dir:?}\n");
+    std::fs::write(&file, text).expect("a config file");
+    file
+}
+
+fn launch(folder: &Path) -> Process {
+    let config = vault_config(folder);
     let mut command = Command::new(binary("aerie"));
-    command.args(["vault", "--config"]).arg(folder.path().join("vault.toml"));
-    Process::start("aerie vault", command, &folder.path().join("vault.log"))
+    command.args(["vault", "--config"]).arg(config);
+    Process::start("aerie vault", command, &folder.join("vault.log"))
+}
+
+async fn connect(folder: &Path) -> (Supervisor, Vault) {
+    let supervisor = Supervisor::new();
+    let vault = Vault::start(link::Process::Unit(socket(folder)), &supervisor).await;
+    answers(&vault).await;
+    (supervisor, vault)
+}
+
+/// A vault that is a child of this process, in this directory.
+pub async fn vault_child(directory: &Path) -> (Supervisor, Vault) {
+    let supervisor = Supervisor::new();
+    let (program, directory) = (binary("aerie"), directory.to_owned());
+    let vault = Vault::start(link::Process::Child { program, directory }, &supervisor).await;
+    answers(&vault).await;
+    (supervisor, vault)
+}
+
+/// The ids of the processes whose parent is this one.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+    })
+    .collect()
+}
+
+impl Drop for VaultUnit {
+    fn drop(&mut self) {
+        // What it is in the middle of is not what a test is about.
+        self.supervisor.token().cancel();
+        if self.process.status().is_none() {
+            self.process.signal(Signal::SIGTERM);
+        }
+    }
 }

@@ -37,6 +37,8 @@ mod p6_shcheck;
 mod rows;
 mod scanned;
 mod shape;
+mod v1_vault_process;
+mod v2_key_file;
 mod v3_bad_input;
 mod v3_canaries;
 mod v3_credentials;

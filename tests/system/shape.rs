@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["run", "console", "config"]),
+    ("main", &["run", "console", "vault", "config"]),
     (
         "run",
         &[
@@ -113,13 +113,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["web", "edge", "outbound"]),
     ("hyper_util", &["web", "edge", "outbound"]),
     ("ipnet", &["edge", "outbound", "accounts"]),
-    ("nix", &["main", "run", "console", "edge", "outbound", "supervisor", "seal"]),
+    ("nix", &["main", "run", "console", "edge", "outbound", "supervisor", "seal", "vault"]),
     ("p256", &["vault"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),
     ("rmp_serde", &["store", "vault"]),
     ("rust_embed", &["web"]),
-    ("rustix", &["accounts"]),
+    ("rustix", &["accounts", "vault"]),
     ("rustls", &["edge", "outbound"]),
     ("rustls_acme", &["edge"]),
     ("rustls_pki_types", &["edge", "outbound"]),
@@ -128,7 +128,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["edge", "outbound"]),
     ("tokio_tungstenite", &["devices", "edge"]),
     ("toml", &["config"]),
-    ("totp_rs", &["accounts"]),
+    ("totp_rs", &["accounts", "vault"]),
     ("tower", &["web", "edge"]),
     ("tower_http", &["web"]),
     ("tracing_subscriber", &["main", "run"]),

@@ -1,6 +1,6 @@
 //! A sealed vault: everything that writes goes on, nothing is shown, and no device notices.
 
-use aerie_tests::{Agent, Appliance, Owner, VaultUnit, until};
+use aerie_tests::{Agent, Appliance, Owner, VaultBeside, until};
 use serde_json::json;
 
 /// Every call that would show a password, with the status and the word of its refusal.
@@ -66,7 +66,7 @@ async fn v3_while_the_vault_is_sealed_everything_goes_on_but_showing_passwords()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_a_vault_that_is_a_unit_of_its_own_stays_open_while_the_daemon_starts_again() {
-    let mut unit = VaultUnit::start();
+    let mut unit = VaultBeside::start();
     let mut appliance = Appliance::start_with(unit.options()).await;
     let owner = appliance.set_up().await;
     until("the vault answers", async || (owner.vault().await["reachable"] == true).then_some(()))

@@ -1,18 +1,42 @@
 //! Frames: four bytes of length, and that much `MessagePack`. Buffers are wiped.
+//!
+//! Each question carries a number, and its answer the same one: what is slow to answer holds up
+//! nothing else.
 
 use std::io::{Error, ErrorKind, Result, Write};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::protocol::{AT_ONCE, SECRET_BYTES};
+use super::protocol::{AT_ONCE, Answer, GRANTED, Question, SECRET_BYTES, Status};
 
-/// Bytes of a frame: so many secrets at once, and what goes with them.
-pub(super) const FRAME_BYTES: usize = AT_ONCE * (SECRET_BYTES + 512);
+/// Bytes of a frame: so many secrets at once, or the credentials of the largest grant, and what goes
+/// with them.
+pub(super) const FRAME_BYTES: usize = if AT_ONCE * (SECRET_BYTES + 512) > GRANTED * 20 {
+    AT_ONCE * (SECRET_BYTES + 512)
+} else {
+    GRANTED * 20
+};
 /// Bytes of a buffer to begin with.
 const FIRST: usize = 4_096;
+
+/// A question with its number.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Asking {
+    pub(super) number: u64,
+    pub(super) question: Question,
+}
+
+/// The answer to the question of that number.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answering {
+    pub(super) number: u64,
+    pub(super) answer: Answer,
+    /// How the vault is, where it is not any more as this connection was last told.
+    pub(super) status: Option<Status>,
+}
 
 /// Reads a frame.
 pub(super) async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> Result<T> {

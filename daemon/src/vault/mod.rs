@@ -16,6 +16,8 @@ mod client;
 pub mod credentials;
 pub mod crypto;
 mod frame;
+pub mod link;
+pub mod process;
 pub mod protocol;
 mod text;
 

@@ -14,6 +14,10 @@ pub const VERSION: u16 = 1;
 pub const SECRET_BYTES: usize = 4_096;
 /// Secrets in one question.
 pub const AT_ONCE: usize = 256;
+/// Credentials in one grant.
+pub const GRANTED: usize = 100_000;
+/// Grants at the same time.
+pub const GRANTS: usize = 8;
 
 /// What is asked.
 #[derive(Serialize, Deserialize)]

@@ -41,7 +41,7 @@ pub enum KeyFault {
     #[error("this is too much text for a master password, a key file or a share")]
     TooLong,
     /// Something else.
-    #[error("this is no key file of an Aerie vault; look for aerie-vault-….txt or your printout")]
+    #[error("this is no key file of a vault; one begins with \"AERIE KEY FILE\"")]
     NotAKeyFile,
     /// A key file whose end, or beginning, is missing.
     #[error(

@@ -81,7 +81,7 @@ pub fn write(file: &KeyFile) -> SecretText {
         "How to use it",
         "  1. Open the appliance in a browser: Settings, Credentials vault.",
         "  2. Choose \"Unseal\", and give it this file or type the 24 words below.",
-        "  3. The vault stays open until the machine starts anew.",
+        "  3. The vault stays open until the appliance starts anew.",
         "",
         "What never to do",
         "  - Never keep the only copy on the appliance. If it is lost, nobody opens the",

@@ -1,3 +1,6 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use hpke::aead::{AesGcm128, AesGcm256};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::DhP256HkdfSha256;
@@ -199,4 +202,25 @@ fn a_public_key_is_a_point_of_the_curve() {
     }
     assert!(PrivateKey::from_bytes(&[0; 32]).is_none());
     assert!(PrivateKey::from_bytes(&[0xff; 32]).is_none());
+}
+
+#[test]
+fn openssl_reads_the_public_key_and_finds_the_same_point_of_p_256() {
+    let (_, public) = generate().unwrap();
+    let pem = public.pem().unwrap();
+    assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+    let mut openssl = Command::new("openssl")
+        .args(["pkey", "-pubin", "-noout", "-text"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("openssl runs");
+    openssl.stdin.take().unwrap().write_all(pem.as_bytes()).unwrap();
+    let said = openssl.wait_with_output().unwrap();
+    assert!(said.status.success());
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("NIST CURVE: P-256"), "{said}");
+    let (_, point) = said.split_once("pub:").unwrap();
+    let (point, _) = point.split_once("ASN1").unwrap();
+    assert_eq!(hex(&point.replace(':', "")), public.to_bytes());
 }
