@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::store::records::AuditRecord;
 use crate::store::tables::AUDIT;
@@ -15,6 +16,15 @@ use crate::store::{Reader, StoreError, Writer};
 
 /// Entries that are kept: years of an appliance's life, and some 20 MB.
 const KEPT: u64 = 100_000;
+
+/// Who changes something, and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor {
+    /// The account.
+    pub account: Uuid,
+    /// Its address.
+    pub address: IpAddr,
+}
 
 /// Something that was done, on its way into the log.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +68,17 @@ impl<'a> Deed<'a> {
         writer.put(AUDIT, &number, &record)?;
         writer.delete_first(AUDIT, writer.len(AUDIT)?.saturating_sub(KEPT))
     }
+}
+
+/// Adds what an account did, with where it came from.
+pub fn note(
+    writer: &Writer<'_>,
+    at: Timestamp,
+    by: Actor,
+    what: &str,
+    about: &str,
+) -> Result<(), StoreError> {
+    Deed::new(&by.account.to_string(), what, about).sent_from(by.address).write(writer, at)
 }
 
 /// Adds an entry that came from nowhere in particular.

@@ -1,5 +1,6 @@
 //! `aerie`: parses the command line and hands over.
 
+use std::alloc::System;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,12 @@ use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
 use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes memory when it is given back, whoever had it: buffers of TLS, HTTP and JSON hold secrets
+/// that pass through, and none of those libraries wipes them.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Exit status for a bad boot file (`EX_CONFIG` of sysexits.h): systemd does not try again.
 const EXIT_CONFIG: u8 = 78;

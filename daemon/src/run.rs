@@ -30,6 +30,7 @@ use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
 use crate::supervisor::{Ended, Essential, Supervisor};
 use crate::vault::Vault;
+use crate::vault::credentials::Credentials;
 use crate::vault::link::Process;
 use crate::vault::process::{self, ProcessError, Running};
 use crate::web::{self, Rooms, StoreProbe};
@@ -129,7 +130,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
     console::serve(accounts.clone(), data_dir, supervisor);
-    Vault::start(vault_process(config), supervisor).await;
+    let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
     let foundation =
@@ -147,8 +148,10 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
+    let credentials = Credentials::start(store.clone(), vault, clock.clone(), supervisor);
     let router = web::router(Rooms {
         accounts,
+        credentials,
         ports: ports.clone(),
         security: security.clone(),
         certificates: certificates.clone(),

@@ -40,4 +40,8 @@ mod shape;
 mod v1_unit;
 mod v1_vault_process;
 mod v2_key_file;
+mod v3_bad_input;
+mod v3_canaries;
+mod v3_credentials;
+mod v3_sealed;
 mod v4_real_account;

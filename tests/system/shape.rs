@@ -36,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "edge",
             "devices",
             "accounts",
+            "vault",
             "audit",
             "outbound",
             "supervisor",
@@ -60,7 +61,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("console", &["accounts", "seal", "store", "supervisor", "config", "clock"]),
-    ("devices", &["accounts", "audit", "seal", "store", "supervisor", "clock", "network"]),
+    ("devices", &["accounts", "vault", "audit", "seal", "store", "supervisor", "clock", "network"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("vault", &["audit", "store", "supervisor", "config", "clock"]),
     ("audit", &["store", "clock"]),
@@ -103,6 +104,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bcrypt", &["accounts"]),
     ("bip39", &["vault"]),
     ("clap", &["main"]),
+    ("csv", &["vault"]),
     ("governor", &["devices", "accounts"]),
     ("hmac", &["seal", "accounts"]),
     ("hpke", &["vault"]),
@@ -136,6 +138,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("webauthn_rs", &["accounts"]),
     ("webpki_roots", &["edge", "outbound"]),
     ("x509_parser", &["edge"]),
+    ("zeroizing_alloc", &["main"]),
 ];
 
 /// Words that say nothing about what is inside.

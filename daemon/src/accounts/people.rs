@@ -3,9 +3,6 @@
 //! Every rule is asked inside the transaction that follows it: of two admins who lower each other
 //! at the same moment, one stays.
 
-use std::net::IpAddr;
-
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::account::{
@@ -19,19 +16,11 @@ use super::passwords::{self, MIN_CHARS, PasswordHash};
 use super::roles::Role;
 use super::standing::{RULES, Rules, has_factor};
 use super::{Accounts, notices};
-use crate::audit::Deed;
+pub use crate::audit::Actor;
+pub(super) use crate::audit::note;
 use crate::store::records::AccountRecord;
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, HOMES, LOGINS, NOTICES, SETTINGS};
 use crate::store::{StoreError, Writer};
-
-/// Who changes something, and from where.
-#[derive(Clone, Copy, Debug)]
-pub struct Actor {
-    /// The account.
-    pub account: Uuid,
-    /// Its address.
-    pub address: IpAddr,
-}
 
 /// What an admin makes an account of.
 #[derive(Clone, Debug)]
@@ -77,17 +66,6 @@ pub struct PersonChange {
     pub force_password_change: Option<bool>,
     /// All its second factors are taken away.
     pub factors_off: bool,
-}
-
-/// Writes a deed into the audit log, with where it came from.
-pub(super) fn note(
-    writer: &Writer<'_>,
-    at: Timestamp,
-    by: Actor,
-    what: &str,
-    about: &str,
-) -> Result<(), StoreError> {
-    Deed::new(&by.account.to_string(), what, about).sent_from(by.address).write(writer, at)
 }
 
 /// The user name of an account, for a sentence.

@@ -11,6 +11,7 @@ use super::snapshot::{Claims, Role};
 use crate::store::records::{DeviceRecord, ForgottenRecord};
 use crate::store::tables::{DEVICE_KEYS, DEVICES, FORGOTTEN, SITES};
 use crate::store::{Store, StoreError, Writer};
+use crate::vault::credentials::leave_device;
 
 /// All authorised devices.
 pub(super) async fn load(store: &Store) -> Result<Vec<(Uuid, Facts)>, StoreError> {
@@ -43,7 +44,8 @@ pub(super) async fn assign(
         .await
 }
 
-/// Deletes a device and remembers its key, so that it can be told.
+/// Deletes a device and remembers its key, so that it can be told. Its passwords stay, under its
+/// name.
 pub(super) async fn delete(
     store: &Store,
     id: Uuid,
@@ -53,6 +55,7 @@ pub(super) async fn delete(
     let forgotten = ForgottenRecord { at: now.as_millisecond() };
     store
         .write(move |writer| {
+            leave_device(writer, id)?;
             writer.delete(DEVICES, &id)?;
             writer.delete(DEVICE_KEYS, &key.0)?;
             writer.put(FORGOTTEN, &key.0, &forgotten)

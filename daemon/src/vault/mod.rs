@@ -13,6 +13,7 @@
 //! vault's limit allows and no more, and the vault's log shows each opening.
 
 mod client;
+pub mod credentials;
 pub mod crypto;
 mod frame;
 pub mod link;

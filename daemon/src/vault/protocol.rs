@@ -309,7 +309,7 @@ pub struct Pass(pub SecretText);
     clippy::struct_excessive_bools,
     reason = "each is told by itself, and none excludes another"
 )]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// There is one. All that follows is empty where there is none.
     pub made: bool,

@@ -36,7 +36,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = to_bytes(request.into_body(), BODY_BYTES).await.map_err(unreadable)?;
+        let bytes = to_bytes(request.into_body(), BODY_BYTES).await;
+        let bytes = bytes.map_err(|error| unreadable(error, BODY_BYTES))?;
         if bytes.is_empty() {
             return Err(ApiError::bad_request("The request has no body. Send a JSON object."));
         }
@@ -44,16 +45,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-fn unreadable(error: axum::Error) -> ApiError {
+/// Why a body of at most `limit` bytes was not read.
+pub(super) fn unreadable(error: axum::Error, limit: usize) -> ApiError {
     if reason::<LengthLimitError>(&error).is_some() {
-        let message = format!("The request's body is longer than {} KiB.", BODY_BYTES / 1024);
-        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message);
+        return too_long(limit);
     }
     let status = match reason(&error) {
         Some(ArrivingError::Standstill) => StatusCode::REQUEST_TIMEOUT,
         Some(ArrivingError::Connection(_)) | None => StatusCode::BAD_REQUEST,
     };
     ApiError::new(status, "The request's body did not arrive whole.").because(error)
+}
+
+/// 413.
+pub(super) fn too_long(limit: usize) -> ApiError {
+    let message = format!("The request's body is longer than {} KiB.", limit / 1024);
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 /// The error of this kind that another one came of.
@@ -69,7 +76,7 @@ fn reason<E: Error + 'static>(error: &axum::Error) -> Option<&E> {
 }
 
 /// Says in plain words which field of the body is wrong.
-fn misfit(error: &JsonRejection) -> ApiError {
+pub(super) fn misfit(error: &JsonRejection) -> ApiError {
     // What stands before the first colon is axum's, what follows is the field and the fault.
     let text = error.body_text();
     let detail = text.split_once(": ").map_or(text.as_str(), |(_, detail)| detail);

@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -29,6 +29,7 @@ use super::tickets::Route;
 use super::views::Time;
 use crate::devices::events::Entry;
 use crate::devices::{Change, WatchGuard};
+use crate::vault::protocol::Status;
 
 /// How often changes of devices are told.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -83,6 +84,8 @@ pub(super) enum Frame {
     Status { id: Uuid, status: StatusView },
     /// Counters, every five seconds.
     Summary { summary: SummaryExtra },
+    /// The vault was made, sealed or unsealed, or its process came or went.
+    Vault { made: bool, sealed: bool, reachable: bool },
     /// Something was missed: fetch the lists again.
     Resync,
 }
@@ -133,6 +136,7 @@ struct Live {
     web: Web,
     changes: broadcast::Receiver<Change>,
     log: broadcast::Receiver<Arc<Entry>>,
+    vault: watch::Receiver<Option<Status>>,
     sequence: u64,
     pending: Pending,
     watched: HashMap<Uuid, Rates>,
@@ -223,11 +227,27 @@ impl Clocks {
     }
 }
 
+/// How the vault is, once that has changed. Safe to cancel.
+async fn next(vault: &mut watch::Receiver<Option<Status>>) -> Option<Status> {
+    if vault.changed().await.is_err() {
+        // Nobody will tell any more: the daemon stops.
+        std::future::pending::<()>().await;
+    }
+    vault.borrow_and_update().clone()
+}
+
+fn vault_frame(status: Option<Status>) -> Frame {
+    let reachable = status.is_some();
+    let Status { made, sealed, .. } = status.unwrap_or_default();
+    Frame::Vault { made, sealed: made && sealed, reachable }
+}
+
 impl Live {
     fn new(web: Web) -> Self {
         Self {
             changes: web.rooms.devices.changes(),
             log: web.rooms.devices.events().subscribe(),
+            vault: web.rooms.credentials.vault().watch(),
             web,
             sequence: 0,
             pending: Pending::default(),
@@ -248,6 +268,7 @@ impl Live {
                 frame = socket.recv() => self.hear(frame).map(|()| Vec::new()),
                 change = self.changes.recv() => Ok(self.note(change)),
                 entry = self.log.recv() => Ok(self.note_log(entry)),
+                status = next(&mut self.vault) => Ok(json(&vault_frame(status)).into_iter().collect()),
                 tick = clocks.next() => self.at(tick).await,
             };
             told = match next {

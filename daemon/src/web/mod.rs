@@ -12,6 +12,8 @@ mod assets;
 mod audit;
 mod certificate_view;
 mod certificates;
+mod credential_view;
+mod credentials;
 mod device_actions;
 mod device_view;
 mod devices;
@@ -29,7 +31,9 @@ mod outgoing;
 mod passkeys;
 mod ports;
 mod process;
+mod proofs;
 mod routes;
+mod sealed;
 mod security;
 mod setup;
 mod shell;
@@ -44,6 +48,8 @@ mod told;
 mod user;
 mod user_view;
 mod users;
+mod vault;
+mod vault_view;
 mod views;
 
 use axum::Router;
@@ -63,6 +69,7 @@ use crate::devices::Devices;
 use crate::edge::{Accepting, Certificates, Ports, RequestId, Security, headers};
 use crate::outbound::Outbound;
 use crate::supervisor::{Essential, Supervisor};
+use crate::vault::credentials::Credentials;
 
 pub use self::access::{Access, StepUp};
 pub use self::health::StoreProbe;
@@ -87,6 +94,8 @@ pub struct Rooms {
     pub certificates: Certificates,
     /// The way out.
     pub outbound: Outbound,
+    /// What the vault keeps.
+    pub credentials: Credentials,
     /// Wall clock.
     pub clock: Clock,
     /// Whether the listeners accept.

@@ -16,9 +16,9 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, audit, certificates, device_actions, devices, factors, health, live, login, logs, nms,
-    openapi, outgoing, passkeys, ports, security, setup, shell, sites, statistics, tickets, token,
-    user, users,
+    Web, audit, certificates, credentials, device_actions, devices, factors, health, live, login,
+    logs, nms, openapi, outgoing, passkeys, ports, proofs, security, setup, shell, sites,
+    statistics, tickets, token, user, users, vault,
 };
 
 /// The table.
@@ -158,6 +158,43 @@ fn front_door() -> Vec<Route> {
     ]
 }
 
+/// The table's part about the vault and what it keeps. What opens secrets asks the vault besides,
+/// which may want a proof of its own.
+#[rustfmt::skip]
+fn vault() -> Vec<Route> {
+    use Access::{Admin, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        get("/nms/api/v2.1/vault/credentials", ReadOnly, No, vault::read),
+        post("/nms/api/v2.1/vault/credentials", Admin, Yes, vault::make),
+        post("/nms/api/v2.1/vault/credentials/unlock", Admin, No, vault::unseal).told("vault-unsealed"),
+        post("/nms/api/v2.1/vault/credentials/lock", Admin, No, vault::seal).told("vault-sealed"),
+        post("/nms/api/v2.1/vault/key-file/prove", Admin, No, vault::prove_key_file).told("vault-key-file-proven"),
+        post("/nms/api/v2.1/vault/split", Admin, Yes, vault::split).told("vault-split"),
+        post("/nms/api/v2.1/vault/rekey", Admin, Yes, vault::rekey),
+        put("/nms/api/v2.1/vault/limit", Admin, Yes, vault::limit).told("vault-limit-changed"),
+        get("/nms/api/v2.1/vault/log", Admin, No, vault::log),
+        post("/nms/api/v2.1/vault/proofs/pin", Admin, Yes, proofs::enrol_pin).told("vault-pin-enrolled"),
+        delete("/nms/api/v2.1/vault/proofs/pin", Admin, Yes, proofs::remove_pin).told("vault-pin-removed"),
+        post("/nms/api/v2.1/vault/proofs/totp", Admin, Yes, proofs::new_app),
+        put("/nms/api/v2.1/vault/proofs/totp", Admin, Yes, proofs::confirm_app).told("vault-app-enrolled"),
+        delete("/nms/api/v2.1/vault/proofs/totp", Admin, Yes, proofs::remove_app).told("vault-app-removed"),
+        post("/nms/api/v2.1/vault/prove", Admin, No, proofs::prove),
+        // What it keeps. `credentials` itself writes to the audit log.
+        get("/nms/api/v2.1/vault/records", Admin, No, credentials::list),
+        post("/nms/api/v2.1/vault/records", Admin, No, credentials::create),
+        post("/nms/api/v2.1/vault/records/import", Admin, No, credentials::import),
+        post("/nms/api/v2.1/vault/records/export", Admin, Yes, credentials::export),
+        put("/nms/api/v2.1/vault/records/{id}", Admin, Yes, credentials::change),
+        delete("/nms/api/v2.1/vault/records/{id}", Admin, Yes, credentials::delete),
+        post("/nms/api/v2.1/vault/records/{id}/reveal", Admin, Yes, credentials::reveal),
+        get("/nms/api/v2.1/vault/records/{id}/history", Admin, No, credentials::history),
+        get("/nms/api/v2.1/vault/credentials/devices", Admin, Yes, credentials::of_devices),
+        get("/nms/api/v2.1/vault/{id}/credentials", Admin, Yes, credentials::of_device),
+        post("/nms/api/v2.1/vault/{id}/credentials/change", Admin, Yes, credentials::change_of_device),
+    ]
+}
+
 /// A line of the table.
 struct Route {
     listed: Listed,
@@ -188,7 +225,7 @@ impl Route {
 }
 
 fn lines() -> impl Iterator<Item = Route> {
-    table().into_iter().chain(second_factors()).chain(people()).chain(front_door())
+    table().into_iter().chain(second_factors()).chain(people()).chain(front_door()).chain(vault())
 }
 
 /// All routes, in the order of the table.

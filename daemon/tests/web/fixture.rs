@@ -16,6 +16,8 @@ use aerie::store::Store;
 use aerie::store::records::DeviceRecord;
 use aerie::store::tables::{DEVICE_KEYS, DEVICES};
 use aerie::supervisor::Supervisor;
+use aerie::vault::Vault;
+use aerie::vault::credentials::Credentials;
 use aerie::web::{Rooms, StoreProbe, router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -125,8 +127,11 @@ impl Appliance {
             let store = probed.clone();
             async move { store.probe().await.map_err(|error| error.to_string()) }
         };
+        let credentials =
+            Credentials::start(store.clone(), Vault::absent(), clock.clone(), &supervisor);
         let router = router(Rooms {
             accounts,
+            credentials,
             ports: ports(&store).await,
             security: Security::load(&store).await.expect("settings"),
             certificates,

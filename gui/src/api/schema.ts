@@ -1268,6 +1268,356 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/vault/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the vault is. */
+        get: operations["getVaultCredentials"];
+        put?: never;
+        /**
+         * Makes the vault, open. The master password and the key file are answered this one time.
+         * @description With `regeneratePgpKeys`, and the master password, it makes a new key pair of the vault that
+         *     there is.
+         */
+        post: operations["postVaultCredentials"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/credentials/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The passwords of all devices. The vault counts each. */
+        get: operations["getVaultCredentialsDevices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/credentials/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Seals the vault. Passwords are still stored, and none is shown until it is unsealed. */
+        post: operations["postVaultCredentialsLock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/credentials/unlock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Unseals the vault, or takes one share of several. */
+        post: operations["postVaultCredentialsUnlock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/key-file/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes the key file back, as a proof that the owner has it: then the warning goes. */
+        post: operations["postVaultKeyFileProve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/limit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes how many secrets people may have opened within an hour. */
+        put: operations["putVaultLimit"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The vault's own log, which the daemon cannot change. */
+        get: operations["getVaultLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/proofs/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Enrols a PIN with the vault. From then on it wants a proof before it opens anything. */
+        post: operations["postVaultProofsPin"];
+        /** Takes the PIN away. */
+        delete: operations["deleteVaultProofsPin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/proofs/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Confirms an authenticator app with a code of it. */
+        put: operations["putVaultProofsTotp"];
+        /** A new key for an authenticator app. It counts once a code has confirmed it. */
+        post: operations["postVaultProofsTotp"];
+        /** Takes the authenticator app away. */
+        delete: operations["deleteVaultProofsTotp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Proves a person to the vault. The pass goes with what opens secrets, for five minutes. */
+        post: operations["postVaultProve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Credentials, without their secrets. */
+        get: operations["getVaultRecords"];
+        put?: never;
+        /** Keeps a password that somebody types in. Works while the vault is sealed. */
+        post: operations["postVaultRecords"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All credentials in the clear, as a CSV file that an import takes. */
+        post: operations["postVaultRecordsExport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads a CSV file with credentials: all of it is kept, or nothing. Works while the vault is sealed. */
+        post: operations["postVaultRecordsImport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes a credential. Works while the vault is sealed. */
+        put: operations["putVaultRecordsId"];
+        post?: never;
+        /** Deletes a credential with all its secrets. */
+        delete: operations["deleteVaultRecordsId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The secrets that a credential has had, without themselves. */
+        get: operations["getVaultRecordsIdHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/records/{id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows a password. The vault counts it, and its log tells who asked and why. */
+        post: operations["postVaultRecordsIdReveal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/rekey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new key pair and master password. Everything is sealed again in the background. */
+        post: operations["postVaultRekey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Splits the master password into shares, or ends that with 1 of 1. Shares of before are void. */
+        post: operations["postVaultSplit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/{id}/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The password of a device's account with the most rights. */
+        get: operations["getVaultIdCredentials"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/{id}/credentials/change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps a password of a device that somebody types in. The device is not told. */
+        post: operations["postVaultIdCredentialsChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/shell": {
         parameters: {
             query?: never;
@@ -1383,6 +1733,37 @@ export interface components {
             credential: Record<string, never>;
             /** @description The id of the options. */
             id: string;
+        };
+        /** @description Confirms an authenticator app. */
+        AppCodeRequest: {
+            /**
+             * Format: password
+             * @description The app's present code.
+             */
+            code: string;
+            /**
+             * Format: password
+             * @description the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password; or
+             */
+            passphrase?: string | null;
+        };
+        /** @description A key for an authenticator app, this one time. */
+        AppKeyView: {
+            /**
+             * Format: password
+             * @description For typing: base32.
+             */
+            key: string;
+            /**
+             * Format: password
+             * @description For a QR code: otpauth://…
+             */
+            url: string;
         };
         /** @description What holds for the whole log. */
         AuditAggregation: {
@@ -1524,6 +1905,68 @@ export interface components {
             /** @description It has to choose a password of its own at its first login: yes, unless it says no. */
             forceChangePassword?: boolean | null;
         };
+        /** @description A credential, without its secrets. */
+        Credential: {
+            /** @description Secrets of which one may hold. */
+            candidates: number;
+            changedAt: components["schemas"]["Time"] | null;
+            createdAt: components["schemas"]["Time"];
+            /**
+             * Format: uuid
+             * @description The device, where it is one of ours.
+             */
+            deviceId: string | null;
+            /** @description That one's name. */
+            deviceName: string | null;
+            /** Format: int32 */
+            httpsPort: number | null;
+            /** Format: uuid */
+            id: string;
+            /** @description What it is for, where it is no device of ours. */
+            label: string;
+            note: string;
+            provenAt: components["schemas"]["Time"] | null;
+            /** @description The account may only look. */
+            readOnly: boolean;
+            /** @description How the secret came in: `typed`, `imported`, `generated`. */
+            source: string;
+            /** Format: int32 */
+            sshPort: number | null;
+            /** @description What is not as it should be: `older-password`, `changed-on-device`, or empty. */
+            trouble: string;
+            /** @description The account's name. */
+            username: string;
+            /**
+             * Format: int64
+             * @description The present secret's number; null where none is known to hold.
+             */
+            version: number | null;
+        };
+        /** @description The secrets of a credential, without themselves. */
+        CredentialHistory: {
+            /** @description Those of which one may hold, oldest first. */
+            candidates: components["schemas"]["CredentialSecret"][];
+            current?: components["schemas"]["CredentialSecret"] | null;
+            /** @description Those that held before, the latest first. */
+            former: components["schemas"]["CredentialSecret"][];
+        };
+        /** @description A page of credentials, by device or label, and account. */
+        CredentialPage: {
+            items: components["schemas"]["Credential"][];
+            pagination: components["schemas"]["Pagination"];
+        };
+        /** @description What is known of a secret, without itself. */
+        CredentialSecret: {
+            /**
+             * Format: uuid
+             * @description The job that made it.
+             */
+            jobId?: string | null;
+            madeAt: components["schemas"]["Time"];
+            provenAt?: components["schemas"]["Time"] | null;
+            /** Format: int64 */
+            version: number;
+        };
         /** @description A user name and its password. */
         Credentials: {
             /** Format: password */
@@ -1557,11 +2000,33 @@ export interface components {
             meta: components["schemas"]["DeviceNotes"];
             overview: components["schemas"]["DeviceOverview"];
         };
+        /** @description The account with the most rights. */
+        DeviceAccount: {
+            createdAt: components["schemas"]["Time"];
+            /** Format: password */
+            password: string;
+            readOnly: boolean;
+            username: string;
+        };
         /**
          * @description How the device is linked, as far as its role tells.
          * @enum {string}
          */
         DeviceCategory: "wired" | "wireless";
+        /** @description A device's account and its password. */
+        DeviceCredential: {
+            createdAt: components["schemas"]["Time"];
+            /** Format: uuid */
+            deviceId: string | null;
+            /** Format: int32 */
+            httpsPort: number | null;
+            /** Format: password */
+            password: string;
+            readOnly: boolean;
+            /** Format: int32 */
+            sshPort: number | null;
+            username: string;
+        };
         /** @description What the published API has no words for. */
         DeviceExtra: {
             agentVersion?: string | null;
@@ -1735,6 +2200,21 @@ export interface components {
              */
             uptime?: number | null;
         };
+        /** @description A device's password that is typed in. */
+        DevicePassword: {
+            /** Format: int32 */
+            httpsPort?: number | null;
+            /**
+             * Format: password
+             * @description At most 4096 bytes.
+             */
+            password: string;
+            /** @description The account may only look. */
+            readOnly?: boolean | null;
+            /** Format: int32 */
+            sshPort?: number | null;
+            username: string;
+        };
         /** @description What the owner says of a device. */
         DeviceSettings: {
             meta?: components["schemas"]["DeviceMeta"];
@@ -1767,6 +2247,12 @@ export interface components {
          * @enum {string}
          */
         DeviceStatus: "active" | "disconnected" | "unauthorized";
+        /** @description All devices' credentials. */
+        DevicesCredentials: {
+            credentials: components["schemas"]["DeviceCredential"][];
+            /** @description False: a sealed vault is refused with 412. */
+            isPassphraseMissing: boolean;
+        };
         /**
          * @description What an account has to do before anything else: until then it may read and change itself, and
          *     log out.
@@ -1833,6 +2319,49 @@ export interface components {
             required: boolean;
             /** @description An app makes codes. */
             totp: boolean;
+        };
+        /** @description A key pair that there was. */
+        FormerKey: {
+            /** Format: int32 */
+            epoch: number;
+            /** @description What its key file and shares are still good for. */
+            message: string;
+            until: components["schemas"]["Time"];
+        };
+        /** @description What is wrong with a line of a file. */
+        ImportFault: {
+            /**
+             * Format: int64
+             * @description Which, from 1.
+             */
+            line: number;
+            /** @description What, and what to do. */
+            message: string;
+        };
+        /** @description A file with credentials. */
+        ImportRequest: {
+            /**
+             * Format: password
+             * @description Its text: at most 2 MiB and 20,000 rows, separated by commas or semicolons. Its first line
+             *     names the columns: device (id, name, MAC address or address) or label, username, password,
+             *     read_only, ssh_port, https_port, note.
+             */
+            csv: string;
+            /** @description Only tells what it would do. */
+            dryRun: boolean;
+        };
+        /** @description What a file has, or would have, brought. */
+        ImportView: {
+            /** @description New credentials. */
+            added: number;
+            /** @description Credentials with a new secret. */
+            changed: number;
+            /** @description The columns that were read. */
+            columns: string[];
+            /** @description What is wrong, by line. While there is anything, nothing is stored. */
+            errors: components["schemas"]["ImportFault"][];
+            /** @description Its rows, the first line not counted. */
+            rows: number;
         };
         InterfaceAddress: {
             /** @description With prefix length. */
@@ -1922,6 +2451,45 @@ export interface components {
             result: boolean;
             version: string;
         };
+        /** @description The key file, given back. */
+        KeyFileRequest: {
+            /**
+             * Format: password
+             * @description The whole text of the key file.
+             */
+            keyFile: string;
+        };
+        /** @description The master password or the key file: one of them. */
+        KeyRequest: {
+            /**
+             * Format: password
+             * @description The whole text of the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password.
+             */
+            passphrase?: string | null;
+        };
+        /** @description Changes how many secrets may be opened an hour. */
+        LimitRequest: {
+            /**
+             * Format: password
+             * @description the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password; or
+             */
+            passphrase?: string | null;
+            /**
+             * Format: int32
+             * @description Openings an hour, 1 to 1000.
+             */
+            perHour: number;
+        };
         /** @description One listener. */
         ListenerView: {
             address: string;
@@ -1981,6 +2549,12 @@ export interface components {
             summary: components["schemas"]["SummaryExtra"];
             /** @enum {string} */
             type: "summary";
+        } | {
+            made: boolean;
+            reachable: boolean;
+            sealed: boolean;
+            /** @enum {string} */
+            type: "vault";
         } | {
             /** @enum {string} */
             type: "resync";
@@ -2153,6 +2727,31 @@ export interface components {
             /** @description How it is called; 1 to 64 characters. */
             name: string;
         };
+        /** @description A credential that is typed in. */
+        NewRecord: {
+            /**
+             * Format: uuid
+             * @description The device; or
+             */
+            deviceId?: string | null;
+            /** Format: int32 */
+            httpsPort?: number | null;
+            /** @description what the password is for. At most 128 characters. */
+            label?: string | null;
+            /** @description At most 1000 characters. */
+            note?: string | null;
+            /**
+             * Format: password
+             * @description At most 4096 bytes.
+             */
+            password: string;
+            /** @description The account may only look. */
+            readOnly?: boolean | null;
+            /** Format: int32 */
+            sshPort?: number | null;
+            /** @description At most 128 characters. */
+            username: string;
+        };
         /** @description A new site. */
         NewSite: {
             address?: string | null;
@@ -2252,6 +2851,12 @@ export interface components {
             /** @description API tokens that were deleted. */
             tokens: number;
         };
+        /** @description One device's credentials. */
+        OneDevicesCredentials: {
+            credentials: components["schemas"]["DeviceAccount"];
+            /** @description False: a sealed vault is refused with 412. */
+            isPassphraseMissing: boolean;
+        };
         /** @description Networks that outgoing connections may reach beside the internet. */
         OutboundBody: {
             /**
@@ -2321,6 +2926,16 @@ export interface components {
              */
             total: number;
         };
+        /** @description What a proof gave. */
+        PassView: {
+            /** Format: int32 */
+            expiresInSeconds: number;
+            /**
+             * Format: password
+             * @description For the header `Vault-Pass`.
+             */
+            pass: string;
+        };
         /** @description A passkey. */
         Passkey: {
             createdAt: components["schemas"]["Time"];
@@ -2375,6 +2990,24 @@ export interface components {
              */
             secondsLeft: number;
             wanted: components["schemas"]["PortsBody"];
+        };
+        /** @description Enrols a PIN. */
+        PinRequest: {
+            /**
+             * Format: password
+             * @description the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password; or
+             */
+            passphrase?: string | null;
+            /**
+             * Format: password
+             * @description 6 to 64 characters.
+             */
+            pin: string;
         };
         /** @description Where devices find the appliance. */
         PlaceView: {
@@ -2432,6 +3065,19 @@ export interface components {
             /** @description `bootFile` until the ports are changed here, then `settings`. */
             source: string;
         };
+        /** @description A proof: one of them. */
+        ProofRequest: {
+            /**
+             * Format: password
+             * @description The app's present code.
+             */
+            code?: string | null;
+            /**
+             * Format: password
+             * @description The PIN.
+             */
+            pin?: string | null;
+        };
         /** @description Traffic shaping. Not adjustable yet. */
         Qos: {
             /** Format: int64 */
@@ -2453,10 +3099,77 @@ export interface components {
             /** @description For `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`. */
             options: Record<string, never>;
         };
+        /** @description What is to change about a credential. What is left out stays. */
+        RecordUpdate: {
+            /**
+             * Format: uuid
+             * @description Another device.
+             */
+            deviceId?: string | null;
+            /**
+             * Format: int32
+             * @description 0 takes it away.
+             */
+            httpsPort?: number | null;
+            /** @description Another label: then it is for no device. */
+            label?: string | null;
+            note?: string | null;
+            /**
+             * Format: password
+             * @description Another password: the one before goes into the history.
+             */
+            password?: string | null;
+            readOnly?: boolean | null;
+            /**
+             * Format: int32
+             * @description 0 takes it away.
+             */
+            sshPort?: number | null;
+            username?: string | null;
+        };
         /** @description Recovery codes, shown this once. */
         RecoveryCodesView: {
             /** @description Each takes the place of a second factor once. */
             codes: string[];
+        };
+        /** @description A new master password, this one time. */
+        RekeyedView: {
+            /** @description What the files and shares before are still good for. */
+            former: string[];
+            /**
+             * Format: password
+             * @description The key file.
+             */
+            keyFile: string;
+            /**
+             * Format: password
+             * @description In words.
+             */
+            passphrase: string;
+        };
+        /** @description Which secret is to be shown, and why. */
+        RevealRequest: {
+            /** @description For the vault's log. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description The present one, unless it says another of the history.
+             */
+            version?: number | null;
+        };
+        /** @description A secret in the clear. */
+        RevealedView: {
+            /**
+             * Format: int32
+             * @description Seconds after which a page should hide it.
+             */
+            hideAfterSeconds: number;
+            /** Format: uuid */
+            id: string;
+            /** Format: password */
+            password: string;
+            /** Format: int64 */
+            version: number;
         };
         /** @description A secret that an account was shown. */
         SecretSeen: {
@@ -2510,6 +3223,11 @@ export interface components {
             isFirstDeviceConfigured: boolean;
             /** @description Always false: the appliance manages no subnet of its own. */
             isSubnetConfigured: boolean;
+        };
+        /** @description The shares, this one time. */
+        SharesView: {
+            /** @description Each for somebody else. None: the master password is not split any more. */
+            shares: string[];
         };
         /** @description What a browser says in text frames. Keystrokes are binary frames. */
         ShellCommand: {
@@ -2637,6 +3355,29 @@ export interface components {
          * @enum {string}
          */
         SiteStatus: "active" | "disconnected" | "inactive";
+        /** @description Splits the master password. */
+        SplitRequest: {
+            /**
+             * Format: password
+             * @description the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: int32
+             * @description How many shares are to open the vault; 1 of 1 ends the splitting.
+             */
+            needed: number;
+            /**
+             * Format: password
+             * @description The master password; or
+             */
+            passphrase?: string | null;
+            /**
+             * Format: int32
+             * @description Of how many.
+             */
+            total: number;
+        };
         /** @description From when to when, in milliseconds since 1970. */
         StatisticsInterval: {
             /** Format: int64 */
@@ -2833,6 +3574,39 @@ export interface components {
             /** @description The app's present code. */
             verificationCode: string;
         };
+        /** @description What opens the vault: one of them. */
+        UnsealRequest: {
+            /**
+             * Format: password
+             * @description The whole text of the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password, in words or as in the key file.
+             */
+            passphrase?: string | null;
+            /**
+             * Format: password
+             * @description One share of several.
+             */
+            share?: string | null;
+        };
+        /** @description How far the unsealing is. */
+        UnsealingView: {
+            /**
+             * Format: int32
+             * @description Shares that were given and wait for others.
+             */
+            given: number;
+            /** @description It is still sealed. */
+            isPassphraseMissing: boolean;
+            /**
+             * Format: int32
+             * @description Shares that are needed; 0 once it is open.
+             */
+            needed: number;
+        };
         /** @description An account. */
         User: {
             aerie: components["schemas"]["UserExtra"];
@@ -2954,6 +3728,129 @@ export interface components {
              */
             sessionTimeout?: number | null;
             timezone?: string | null;
+        };
+        /** @description How the vault is. */
+        Vault: {
+            createdAt?: components["schemas"]["Time"] | null;
+            /** @description Credentials that it keeps. */
+            credentials: number;
+            /**
+             * Format: int32
+             * @description The number of its key pair, from 1; 0 where there is none.
+             */
+            epoch: number;
+            /** @description Key pairs that there were, the latest first. */
+            formerKeys: components["schemas"]["FormerKey"][];
+            /**
+             * Format: int32
+             * @description Shares that wait for others.
+             */
+            given: number;
+            /** @description False: nothing of it leaves the appliance. */
+            isCloudVaultEnabled: boolean;
+            /** @description False. */
+            isCloudVaultFromAnotherInstance: boolean;
+            /** @description False. */
+            isCloudVaultGenerated: boolean;
+            /** @description There is one, and it is sealed. */
+            isPassphraseMissing: boolean;
+            /** @description There is a vault. */
+            isVaultEnabled: boolean;
+            /** @description There is a vault. */
+            isVaultGenerated: boolean;
+            /**
+             * Format: password
+             * @description The new key file, this one time.
+             */
+            keyFile?: string | null;
+            /** @description The key file was given back once. */
+            keyFileProven: boolean;
+            /**
+             * Format: int32
+             * @description Of these, still left.
+             */
+            left: number;
+            /** @description Nothing of its memory gets into swap. */
+            memoryLocked: boolean;
+            /**
+             * Format: int32
+             * @description How many shares open it; 1 of 1: it is not split.
+             */
+            needed: number;
+            /**
+             * Format: int64
+             * @description Openings since it was made.
+             */
+            opened: number;
+            /** @description It runs beside the appliance's daemon and outlives it. */
+            ownUnit: boolean;
+            /**
+             * Format: password
+             * @description The new master password in words, this one time.
+             */
+            passphrase?: string | null;
+            /**
+             * Format: int32
+             * @description Openings an hour that people may have.
+             */
+            perHour: number;
+            /** @description What proves a person to the vault: `pin`, `totp`. */
+            proofs: string[];
+            /** @description PEM. */
+            publicKey: string;
+            /** @description The vault's process answers. If not, nothing but the counts is known. */
+            reachable: boolean;
+            /** @description Everything is being sealed again under a new key pair. */
+            rekeying: boolean;
+            /** @description It is closed: passwords are stored but none is shown. */
+            sealed: boolean;
+            /**
+             * Format: int32
+             * @description Of how many.
+             */
+            total: number;
+            /** @description Credentials with something that is not as it should be. */
+            trouble: number;
+            /** @description Credentials with passwords of which one may hold. */
+            unproven: number;
+        };
+        /** @description Entries of the vault's own log, oldest first. */
+        VaultLog: {
+            entries: components["schemas"]["VaultLogEntry"][];
+            /**
+             * Format: int64
+             * @description From where to go on; the same again: there is nothing more.
+             */
+            next: number;
+        };
+        /** @description Something that the vault did. */
+        VaultLogEntry: {
+            /** @description About what, and on whose word. */
+            about: string;
+            at: components["schemas"]["Time"];
+            /** Format: int64 */
+            number: number;
+            /** @description What: `created`, `unsealed`, `sealed`, `opened`, … */
+            what: string;
+        };
+        /** @description Makes the vault, or a new key pair of one. */
+        VaultRequest: {
+            /** @description False: nothing of it leaves the appliance. */
+            isCloudVaultEnabled?: boolean;
+            /** @description True: a vault that is made stays. */
+            isVaultEnabled: boolean;
+            /**
+             * Format: password
+             * @description Or the key file.
+             */
+            keyFile?: string | null;
+            /**
+             * Format: password
+             * @description The master password; for a new key pair alone.
+             */
+            passphrase?: string | null;
+            /** @description A new key pair and master password for the vault that there is. */
+            regeneratePgpKeys?: boolean;
         };
         /** @description What this is. */
         Version: {
@@ -7471,6 +8368,1700 @@ export interface operations {
             };
             /** @description LastAdmin or Yourself */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The vault */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vault"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VaultRequest"];
+            };
+        };
+        responses: {
+            /** @description The vault, with its master password */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vault"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultAlreadyMade */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade, for a new key pair */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultCredentialsDevices: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passwords */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DevicesCredentials"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultLimit; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultCredentialsLock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is sealed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultCredentialsUnlock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnsealRequest"];
+            };
+        };
+        responses: {
+            /** @description It is open, or more shares are needed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnsealingView"];
+                };
+            };
+            /** @description VaultKeyWrong: what is wrong with the key, and what to do */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultKeyFileProve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyFileRequest"];
+            };
+        };
+        responses: {
+            /** @description It is this vault's key file */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VaultKeyWrong: what is wrong with it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putVaultLimit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitRequest"];
+            };
+        };
+        responses: {
+            /** @description The vault as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vault"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultLog: {
+        parameters: {
+            query?: {
+                /** @description The number of the first entry: 0, unless it says another one. */
+                from?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Entries from a number on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultLog"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultProofsPin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PinRequest"];
+            };
+        };
+        responses: {
+            /** @description The PIN counts */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteVaultProofsPin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putVaultProofsTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AppCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The app counts */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VaultProofWrong: not its present code */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultProofsTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description The key, this one time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppKeyView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteVaultProofsTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultProve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofRequest"];
+            };
+        };
+        responses: {
+            /** @description The pass */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PassView"];
+                };
+            };
+            /** @description VaultProofWrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong proofs; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultRecords: {
+        parameters: {
+            query?: {
+                /** @description Text to be found in the device's name, the label, the user name or the note. */
+                query?: string;
+                /** @description Only those of this device. */
+                deviceId?: string;
+                /** @description Only those with something that is not as it should be, or only the others. */
+                trouble?: boolean;
+                /** @description Credentials a page, 1 to 1000. */
+                count?: number;
+                /** @description Which page, from 1. */
+                page?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of credentials */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialPage"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultRecords: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRecord"];
+            };
+        };
+        responses: {
+            /** @description The credential */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Credential"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CredentialTaken: change the one that there is */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultRecordsExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultRecordsImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportRequest"];
+            };
+        };
+        responses: {
+            /** @description What it has, or would have, brought */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CredentialBusy */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    putVaultRecordsId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The credential */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordUpdate"];
+            };
+        };
+        responses: {
+            /** @description The credential as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Credential"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such credential or device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CredentialTaken or CredentialBusy */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteVaultRecordsId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The credential */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such credential */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultRecordsIdHistory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The credential */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialHistory"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such credential */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultRecordsIdReveal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path: {
+                /** @description The credential */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevealRequest"];
+            };
+        };
+        responses: {
+            /** @description The password */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealedView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such credential or version */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultLimit; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultRekey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description The new master password, this one time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RekeyedView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultSplit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SplitRequest"];
+            };
+        };
+        responses: {
+            /** @description The shares, this one time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesView"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too many wrong keys; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getVaultIdCredentials: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path: {
+                /** @description The device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The password */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneDevicesCredentials"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device, or no password of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultLimit; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultIdCredentialsChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DevicePassword"];
+            };
+        };
+        responses: {
+            /** @description It is kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionResult"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this, or StepUpRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description CredentialBusy */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
