@@ -39,4 +39,6 @@ mod scanned;
 mod shape;
 mod v1_vault_process;
 mod v2_key_file;
+mod v4_crash_points;
 mod v4_real_account;
+mod v4_rotation;
