@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod cut;
 pub mod network;
 pub mod supervisor;
 pub mod systemd;
@@ -20,6 +21,8 @@ pub mod audit;
 pub mod accounts;
 
 pub mod vault;
+
+pub mod jobs;
 
 pub mod console;
 

@@ -20,10 +20,12 @@ use crate::config::{Config, Level};
 use crate::console;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
-use crate::devices::{Devices, Ground, Tuning};
+use crate::devices::rotation::Rotation;
+use crate::devices::{Devices, Ground, Tuning, rotation};
 use crate::edge::{
     self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
 };
+use crate::jobs::Jobs;
 use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
@@ -148,10 +150,20 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
-    let credentials = Credentials::start(store.clone(), vault, clock.clone(), supervisor);
+    let credentials = Credentials::start(store.clone(), vault.clone(), clock.clone(), supervisor);
+    let jobs = Jobs::new(store.clone(), clock.clone(), supervisor);
+    let ground = rotation::Ground {
+        devices: devices.clone(),
+        store: store.clone(),
+        vault,
+        jobs,
+        clock: clock.clone(),
+    };
+    let rotation = Rotation::start(ground, supervisor).await?;
     let router = web::router(Rooms {
         accounts,
         credentials,
+        rotation,
         ports: ports.clone(),
         security: security.clone(),
         certificates: certificates.clone(),

@@ -44,4 +44,6 @@ mod v3_bad_input;
 mod v3_canaries;
 mod v3_credentials;
 mod v3_sealed;
+mod v4_crash_points;
 mod v4_real_account;
+mod v4_rotation;

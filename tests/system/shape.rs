@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "console",
             "edge",
             "devices",
+            "jobs",
             "accounts",
             "vault",
             "audit",
@@ -35,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "edge",
             "devices",
+            "jobs",
             "accounts",
             "vault",
             "audit",
@@ -61,7 +63,22 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("console", &["accounts", "seal", "store", "supervisor", "config", "clock"]),
-    ("devices", &["accounts", "vault", "audit", "seal", "store", "supervisor", "clock", "network"]),
+    (
+        "devices",
+        &[
+            "jobs",
+            "accounts",
+            "vault",
+            "audit",
+            "seal",
+            "store",
+            "supervisor",
+            "clock",
+            "cut",
+            "network",
+        ],
+    ),
+    ("jobs", &["audit", "store", "supervisor", "clock", "cut"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("vault", &["audit", "store", "supervisor", "config", "clock"]),
     ("audit", &["store", "clock"]),
@@ -72,6 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("systemd", &[]),
     ("config", &[]),
     ("clock", &[]),
+    ("cut", &[]),
     ("network", &[]),
 ];
 

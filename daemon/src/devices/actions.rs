@@ -101,6 +101,7 @@ impl Devices {
                 mailbox.put(Letter::Send(Box::new(message))).ok();
             }
         }
+        self.inner.heard.tell(cell.id);
         let name = cell.name();
         self.log(cell, &name, "device", format!("{name} was authorised to {site}."));
     }
@@ -273,6 +274,22 @@ impl Devices {
         what: &str,
         verb: request::Verb,
     ) -> Result<Arc<Cell>, ActionError> {
+        match self.request(id, verb, REPLY_TIME).await? {
+            (cell, reply::Outcome::Done(_)) => Ok(cell),
+            (_, reply::Outcome::Refusal(refusal)) => {
+                Err(ActionError::Refused(refusal_text(what, &refusal)))
+            }
+            (_, reply::Outcome::Passwords(_)) => Err(ActionError::NoReply),
+        }
+    }
+
+    /// Asks a device something, and waits so long for what it says.
+    pub(super) async fn request(
+        &self,
+        id: Uuid,
+        verb: request::Verb,
+        patience: Duration,
+    ) -> Result<(Arc<Cell>, reply::Outcome), ActionError> {
         let cell = self.registry().by_id(id).ok_or(ActionError::UnknownDevice)?;
         if !cell.is_authorized() {
             return Err(ActionError::Unauthorized);
@@ -280,14 +297,9 @@ impl Devices {
         let mailbox = cell.mailbox().ok_or(ActionError::Offline)?;
         let (asked, reply) = oneshot::channel();
         mailbox.put(Letter::Ask(verb, asked)).map_err(|_| ActionError::Offline)?;
-        match timeout(REPLY_TIME, reply).await {
-            Ok(Ok(Reply { outcome: Some(reply::Outcome::Done(_)), .. })) => Ok(cell),
-            Ok(Ok(Reply { outcome: Some(reply::Outcome::Refusal(refusal)), .. })) => {
-                Err(ActionError::Refused(refusal_text(what, &refusal)))
-            }
-            Ok(Ok(Reply { outcome: None | Some(reply::Outcome::Passwords(_)), .. })) | Err(_) => {
-                Err(ActionError::NoReply)
-            }
+        match timeout(patience, reply).await {
+            Ok(Ok(Reply { outcome: Some(outcome), .. })) => Ok((cell, outcome)),
+            Ok(Ok(Reply { outcome: None, .. })) | Err(_) => Err(ActionError::NoReply),
             Ok(Err(_)) => Err(ActionError::Offline),
         }
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::mailbox::Mailbox;
+use super::rotation::Said;
 use super::snapshot::{Claims, Connection, Device, Status};
 
 /// What is known of a device and survives a restart once it is authorised.
@@ -49,6 +50,8 @@ pub(super) struct SessionRef {
 pub(super) struct CellState {
     pub(super) facts: Facts,
     pub(super) session: Option<SessionRef>,
+    /// What it said of its accounts' passwords.
+    pub(super) passwords: Said,
     status_at: Timestamp,
     status: Vec<u8>,
 }
@@ -70,6 +73,7 @@ impl Cell {
             state: Mutex::new(CellState {
                 facts,
                 session: None,
+                passwords: Said::default(),
                 status_at: Timestamp::UNIX_EPOCH,
                 status: Vec::new(),
             }),
@@ -157,6 +161,7 @@ impl Cell {
         let state = self.lock();
         let facts = state.facts.clone();
         let session = state.session.clone();
+        let password_accounts = state.passwords.accounts();
         let status = if state.status.is_empty() {
             None
         } else {
@@ -190,6 +195,7 @@ impl Cell {
             connected_since: session.map(|session| session.since),
             authorized_at: facts.authorized_at,
             refresh_until: facts.refresh_until,
+            password_accounts,
             status,
         }
     }

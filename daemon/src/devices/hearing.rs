@@ -196,6 +196,7 @@ impl Devices {
         } else {
             self.registry().set_silent(cell.id, false);
         }
+        self.inner.heard.tell(cell.id);
         self.changed(Change::Device(cell.id));
     }
 

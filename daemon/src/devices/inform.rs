@@ -28,6 +28,7 @@ use super::events::{Event, Level};
 use super::mailbox::{Letter, Mailbox};
 use super::session::{Session, State};
 use super::wire::{Frames, WireError};
+use crate::vault::candidates::Moment;
 
 /// From the upgrade to the hello.
 const GREETING_TIME: Duration = Duration::from_secs(10);
@@ -177,6 +178,7 @@ impl Devices {
             return;
         }
         let cell = Arc::clone(&session.cell);
+        self.heard_passwords(&cell, &greeted.hello, Moment::Settled);
         let serial = self.next_serial();
         let reference = SessionRef { serial, mailbox, source, since: self.now() };
         if let Some(before) = cell.attach(reference) {

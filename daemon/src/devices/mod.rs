@@ -2,7 +2,8 @@
 //!
 //! A device knocks ([`inform`]), waits in the [`quarantine`] until an admin lets it in
 //! ([`actions`]), and from then on has a [`session`] whenever it is connected. [`registry`] knows
-//! them all; a [`cell`] is one of them; [`snapshot`] is what other rooms see.
+//! them all; a [`cell`] is one of them; [`snapshot`] is what other rooms see. [`rotation`] changes the
+//! passwords of their accounts.
 //!
 //! Invariants: a device is its static key, never its MAC address. What is told to a device as done
 //! is durable first. A session's fault ends that session alone.
@@ -21,6 +22,7 @@ mod moving;
 mod quarantine;
 mod records;
 mod registry;
+pub mod rotation;
 mod session;
 pub mod sites;
 pub mod snapshot;
@@ -54,6 +56,7 @@ use self::mailbox::Letter;
 use self::moving::Moves;
 use self::quarantine::Bounds;
 use self::registry::Registry;
+use self::rotation::Heard;
 use self::sites::Sites;
 use self::snapshot::{Connection, Device, DeviceFilter};
 use self::terminals::Terminals;
@@ -141,6 +144,8 @@ struct Inner {
     sites: Sites,
     terminals: Terminals,
     moves: Moves,
+    /// Devices that have said something of passwords.
+    heard: Heard,
     changes: broadcast::Sender<Change>,
     tracker: TaskTracker,
     serials: AtomicU64,
@@ -195,6 +200,7 @@ impl Devices {
                 history,
                 terminals: Terminals::default(),
                 moves,
+                heard: Heard::default(),
                 changes,
                 tracker: TaskTracker::new(),
                 serials: AtomicU64::new(1),

@@ -26,6 +26,7 @@ use super::cell::Cell;
 use super::mailbox::{Letter, Mailbox};
 use super::terminal::{self, Shared};
 use super::wire::{Frames, WireError};
+use crate::vault::candidates::Moment;
 
 /// A keep-alive is sent after a time between these, in milliseconds: a device gives up on an
 /// appliance that says nothing for 30 s.
@@ -282,6 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match body {
             from_device::Body::Hello(hello) => {
                 self.devices.heard_hello(&self.cell, hello);
+                self.devices.heard_passwords(&self.cell, hello, Moment::Underway);
                 Ok(None)
             }
             from_device::Body::KeepAlive(_) => {
@@ -327,7 +329,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.devices.heard_status(&self.cell, &status, plain);
             }
             from_device::Body::KeepAlive(_) => self.cell.touch(self.devices.now()),
-            from_device::Body::Hello(hello) => self.devices.heard_hello(&self.cell, &hello),
+            from_device::Body::Hello(hello) => {
+                self.devices.heard_hello(&self.cell, &hello);
+                self.devices.heard_passwords(&self.cell, &hello, Moment::Underway);
+            }
             from_device::Body::Reply(reply) => {
                 let known = self.state.pending.iter().position(|(id, _)| *id == reply.request_id);
                 if let Some(index) = known {

@@ -54,6 +54,8 @@ pub struct Device {
     pub authorized_at: Option<Timestamp>,
     /// Until when a new identity with this MAC may take this device's place.
     pub refresh_until: Option<Timestamp>,
+    /// Local accounts whose passwords its own file lets the appliance set.
+    pub password_accounts: Vec<String>,
     /// The last status report.
     pub status: Option<Status>,
 }

@@ -424,7 +424,7 @@ pub struct AuditRecord {
 
 /// Something that the vault keeps a secret of: an account on a device, mostly. Times are
 /// milliseconds since 1970.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialRecord {
     /// The device, where it is one of ours.
     #[serde(default)]
@@ -468,7 +468,7 @@ pub struct CredentialRecord {
 }
 
 /// One sealed secret.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretRecord {
     /// Its number in its credential, from 1; bound into the seal.
     pub version: u64,
@@ -483,6 +483,9 @@ pub struct SecretRecord {
     /// The job that made it.
     #[serde(default)]
     pub job: Option<Uuid>,
+    /// The device gave it back, and nobody has seen yet whether it opens.
+    #[serde(default)]
+    pub unopened: bool,
 }
 
 /// A long work. Times are milliseconds since 1970.
@@ -519,6 +522,9 @@ pub struct JobRecord {
     pub plan: String,
     /// Its items.
     pub items: u32,
+    /// How many of them were done, had failed and were cancelled when it ended.
+    #[serde(default)]
+    pub outcome: [u32; 3],
 }
 
 /// One thing that a job has to do.

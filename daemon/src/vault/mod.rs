@@ -5,6 +5,7 @@
 //!  daemon                                    aerie vault (own user, no network)
 //!  ├ credentials  sealed records in the      ├ process/   key, proofs, limits, log
 //!  │              store, never opened here   ├ crypto/    HPKE, Argon2id, shares, key file
+//!  ├ candidates   which of them a device may have
 //!  └ client ── protocol, over a Unix socket ─┘
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! key, the public key, enrolments, its counter and its log. So an owned daemon opens what the
 //! vault's limit allows and no more, and the vault's log shows each opening.
 
+pub mod candidates;
 mod client;
 pub mod credentials;
 pub mod crypto;

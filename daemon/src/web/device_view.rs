@@ -187,6 +187,9 @@ struct Extra {
     source_address: Option<String>,
     /// The device's own settings let terminals be opened.
     terminal_allowed: bool,
+    /// Local accounts whose passwords the device's own settings let the appliance set, as it said
+    /// when it last connected.
+    password_accounts: Vec<String>,
     agent_version: Option<String>,
     /// As `uname` says.
     architecture: Option<String>,
@@ -333,6 +336,7 @@ impl Extra {
             conflict: device.conflicts.clone(),
             source_address: device.source.map(|source| source.ip().to_canonical().to_string()),
             terminal_allowed: claims.terminal_allowed,
+            password_accounts: device.password_accounts.clone(),
             agent_version: said(&claims.agent_version),
             architecture: said(&claims.architecture),
             load: status.map(|status| Load::new(status.load)),

@@ -17,9 +17,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Web;
 use super::device_view::DeviceView;
 use super::error::ErrorBody;
+use super::job_view::JobView;
 use super::logs::LogView;
 use super::nms::SummaryExtra;
 use super::site_view::{Atlas, SiteView};
@@ -27,6 +27,7 @@ use super::socket::{Hold, Knock, Newcomer, Opening, Why, json};
 use super::status_view::{Rates, StatusView};
 use super::tickets::Route;
 use super::views::Time;
+use super::{Web, jobs};
 use crate::devices::events::Entry;
 use crate::devices::{Change, WatchGuard};
 use crate::vault::protocol::Status;
@@ -86,6 +87,11 @@ pub(super) enum Frame {
     Summary { summary: SummaryExtra },
     /// The vault was made, sealed or unsealed, or its process came or went.
     Vault { made: bool, sealed: bool, reachable: bool },
+    /// A job has begun, gone on or ended: once a second at most.
+    Job {
+        #[serde(flatten)]
+        job: Box<JobView>,
+    },
     /// Something was missed: fetch the lists again.
     Resync,
 }
@@ -136,6 +142,7 @@ struct Live {
     web: Web,
     changes: broadcast::Receiver<Change>,
     log: broadcast::Receiver<Arc<Entry>>,
+    jobs: broadcast::Receiver<Uuid>,
     vault: watch::Receiver<Option<Status>>,
     sequence: u64,
     pending: Pending,
@@ -152,6 +159,7 @@ struct Pending {
     devices: HashSet<Uuid>,
     removed: Vec<Uuid>,
     sites: HashSet<Uuid>,
+    jobs: HashSet<Uuid>,
     removed_sites: Vec<Uuid>,
     missed: bool,
     resynced: Option<Instant>,
@@ -247,6 +255,7 @@ impl Live {
         Self {
             changes: web.rooms.devices.changes(),
             log: web.rooms.devices.events().subscribe(),
+            jobs: web.rooms.rotation.jobs().changes(),
             vault: web.rooms.credentials.vault().watch(),
             web,
             sequence: 0,
@@ -268,6 +277,7 @@ impl Live {
                 frame = socket.recv() => self.hear(frame).map(|()| Vec::new()),
                 change = self.changes.recv() => Ok(self.note(change)),
                 entry = self.log.recv() => Ok(self.note_log(entry)),
+                job = self.jobs.recv() => Ok(self.note_job(&job)),
                 status = next(&mut self.vault) => Ok(json(&vault_frame(status)).into_iter().collect()),
                 tick = clocks.next() => self.at(tick).await,
             };
@@ -350,6 +360,16 @@ impl Live {
         json(&Frame::Log { log: LogView::new(&entry) }).into_iter().collect()
     }
 
+    fn note_job(&mut self, job: &Result<Uuid, RecvError>) -> Vec<Message> {
+        match job {
+            Ok(id) => {
+                self.pending.jobs.insert(*id);
+            }
+            Err(RecvError::Lagged(_) | RecvError::Closed) => self.pending.missed = true,
+        }
+        Vec::new()
+    }
+
     async fn flush(&mut self) -> Vec<Message> {
         if self.pending.gives_up(Instant::now()) {
             return json(&Frame::Resync).into_iter().collect();
@@ -369,6 +389,12 @@ impl Live {
         let sites = std::mem::take(&mut self.pending.sites);
         if !sites.is_empty() {
             self.flush_sites(&sites, &mut frames).await;
+        }
+        for id in std::mem::take(&mut self.pending.jobs) {
+            // One that is not kept any more is no news.
+            let Ok(job) = self.web.rooms.rotation.jobs().get(id).await else { continue };
+            let job = Box::new(jobs::view(&self.web.rooms.accounts, job).await);
+            frames.extend(json(&Frame::Job { job }));
         }
         frames
     }

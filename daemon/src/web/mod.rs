@@ -22,6 +22,8 @@ mod extract;
 mod factors;
 mod health;
 mod interface_view;
+mod job_view;
+mod jobs;
 mod live;
 mod login;
 mod logs;
@@ -32,6 +34,7 @@ mod passkeys;
 mod ports;
 mod process;
 mod proofs;
+mod rotations;
 mod routes;
 mod sealed;
 mod security;
@@ -66,6 +69,7 @@ use self::tickets::Tickets;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::devices::Devices;
+use crate::devices::rotation::Rotation;
 use crate::edge::{Accepting, Certificates, Ports, RequestId, Security, headers};
 use crate::outbound::Outbound;
 use crate::supervisor::{Essential, Supervisor};
@@ -96,6 +100,8 @@ pub struct Rooms {
     pub outbound: Outbound,
     /// What the vault keeps.
     pub credentials: Credentials,
+    /// New passwords on devices, and the jobs that bring them.
+    pub rotation: Rotation,
     /// Wall clock.
     pub clock: Clock,
     /// Whether the listeners accept.

@@ -15,9 +15,9 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    audit, certificates, credentials, device_actions, devices, factors, health, live, login, logs,
-    nms, outgoing, passkeys, ports, proofs, security, setup, shell, sites, statistics, tickets,
-    token, user, users, vault,
+    audit, certificates, credentials, device_actions, devices, factors, health, jobs, live, login,
+    logs, nms, outgoing, passkeys, ports, proofs, rotations, security, setup, shell, sites,
+    statistics, tickets, token, user, users, vault,
 };
 
 /// The schemes' names in the document.
@@ -146,6 +146,14 @@ const RULE: &str = "x-rule";
         credentials::of_devices,
         credentials::of_device,
         credentials::change_of_device,
+        rotations::begin,
+        rotations::regenerate_many,
+        rotations::regenerate,
+        jobs::list,
+        jobs::read,
+        jobs::items,
+        jobs::cancel,
+        jobs::retry,
         logs::list,
         tickets::create,
         live::open,

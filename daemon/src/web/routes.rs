@@ -16,9 +16,9 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, audit, certificates, credentials, device_actions, devices, factors, health, live, login,
-    logs, nms, openapi, outgoing, passkeys, ports, proofs, security, setup, shell, sites,
-    statistics, tickets, token, user, users, vault,
+    Web, audit, certificates, credentials, device_actions, devices, factors, health, jobs, live,
+    login, logs, nms, openapi, outgoing, passkeys, ports, proofs, rotations, security, setup,
+    shell, sites, statistics, tickets, token, user, users, vault,
 };
 
 /// The table.
@@ -195,6 +195,24 @@ fn vault() -> Vec<Route> {
     ]
 }
 
+/// The table's part about long works. That each item was done stands in the job, not in the audit
+/// log; the job's end does in both.
+#[rustfmt::skip]
+fn long_works() -> Vec<Route> {
+    use Access::{Admin, ReadOnly};
+    use StepUp::{No, Yes};
+    vec![
+        post("/nms/api/v2.1/vault/rotations", Admin, Yes, rotations::begin).told("rotation-started"),
+        post("/nms/api/v2.1/vault/credentials/regenerate", Admin, Yes, rotations::regenerate_many).told("rotation-started"),
+        post("/nms/api/v2.1/vault/{id}/credentials/regenerate", Admin, Yes, rotations::regenerate).told("rotation-started"),
+        get("/nms/api/v2.1/jobs", ReadOnly, No, jobs::list),
+        get("/nms/api/v2.1/jobs/{id}", ReadOnly, No, jobs::read),
+        get("/nms/api/v2.1/jobs/{id}/items", ReadOnly, No, jobs::items),
+        post("/nms/api/v2.1/jobs/{id}/cancel", Admin, No, jobs::cancel).told("job-cancelled"),
+        post("/nms/api/v2.1/jobs/{id}/retry", Admin, Yes, jobs::retry).told("job-retried"),
+    ]
+}
+
 /// A line of the table.
 struct Route {
     listed: Listed,
@@ -225,7 +243,13 @@ impl Route {
 }
 
 fn lines() -> impl Iterator<Item = Route> {
-    table().into_iter().chain(second_factors()).chain(people()).chain(front_door()).chain(vault())
+    table()
+        .into_iter()
+        .chain(second_factors())
+        .chain(people())
+        .chain(front_door())
+        .chain(vault())
+        .chain(long_works())
 }
 
 /// All routes, in the order of the table.

@@ -8,8 +8,10 @@ use aerie::clock::{Clock, ClockHand};
 use aerie::config::Config;
 use aerie::devices::connection_key::ConnectionKeys;
 use aerie::devices::events::Events;
-use aerie::devices::{Devices, Ground, Tuning};
+use aerie::devices::rotation::Rotation;
+use aerie::devices::{Devices, Ground, Tuning, rotation};
 use aerie::edge::{Accepting, Certificates, Foundation, Opening, Ports, Security};
+use aerie::jobs::Jobs;
 use aerie::outbound::Outbound;
 use aerie::seal::Seal;
 use aerie::store::Store;
@@ -129,9 +131,18 @@ impl Appliance {
         };
         let credentials =
             Credentials::start(store.clone(), Vault::absent(), clock.clone(), &supervisor);
+        let ground = rotation::Ground {
+            devices: devices.clone(),
+            store: store.clone(),
+            vault: Vault::absent(),
+            jobs: Jobs::new(store.clone(), clock.clone(), &supervisor),
+            clock: clock.clone(),
+        };
+        let rotation = Rotation::start(ground, &supervisor).await.expect("rotation");
         let router = router(Rooms {
             accounts,
             credentials,
+            rotation,
             ports: ports(&store).await,
             security: Security::load(&store).await.expect("settings"),
             certificates,

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::bounds::{check_name, check_note, check_secret};
 use super::places::{Place, device_name, title};
-use super::{Credential, CredentialError, Credentials, FORMER, TRIES};
+use super::{Credential, CredentialError, Credentials, TRIES};
 use crate::audit::{Actor, note};
 use crate::store::records::{CredentialRecord, DeviceRecord, SecretRecord};
 use crate::store::tables::{CREDENTIALS, DEVICES};
 use crate::store::{Reader, StoreError, Writer};
+use crate::vault::candidates;
 use crate::vault::protocol::{Plain, Sealed};
 use crate::vault::{SecretText, VaultError};
 
@@ -290,8 +291,7 @@ pub(super) fn typed(sealed: Sealed, now: Timestamp) -> SecretRecord {
         version: sealed.version,
         sealed: sealed.bytes,
         made: now.as_millisecond(),
-        proven: None,
-        job: None,
+        ..SecretRecord::default()
     }
 }
 
@@ -301,8 +301,7 @@ pub(super) fn put_current(record: &mut CredentialRecord, secret: SecretRecord) {
     record.newest = record.newest.max(secret.version);
     record.trouble.clear();
     if let Some(before) = record.current.replace(secret) {
-        record.former.insert(0, before);
-        record.former.truncate(FORMER);
+        candidates::shelve(record, vec![before]);
     }
 }
 

@@ -33,8 +33,6 @@ pub use self::looking::{Counts, Found, Query};
 pub use self::opening::{Findings, Opened};
 pub use self::rekeying::FormerKey;
 
-/// Secrets that held before and are kept of each credential.
-pub const FORMER: usize = 10;
 /// How often a secret is sealed again because another came first.
 const TRIES: usize = 8;
 

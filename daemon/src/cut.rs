@@ -1,0 +1,64 @@
+//! Where tests cut the power: the process aborts at a chosen step, so that what a crash leaves
+//! behind is seen at every step and not at those that luck hits.
+//!
+//! In a debug build `AERIE_CUT=point:n` aborts the process at the n-th passing of a point, all work
+//! together. A release build has nothing of it. The points of the daemon, in the order in which one
+//! device's password passes them:
+//!
+//! | point | what is durable | what the device knows |
+//! |---|---|---|
+//! | `job-granted` | the vault's grant, no job | nothing |
+//! | `job-stored` | the job and its items | nothing |
+//! | `rotation-begun` | as before | nothing |
+//! | `rotation-made` | the vault has counted a candidate, nobody has it | nothing |
+//! | `rotation-stored` | the candidate | nothing |
+//! | `rotation-sent` | the candidate | perhaps the new password |
+//! | `rotation-replied` | the candidate | the new password, or its refusal is lost |
+//! | `rotation-committed` | the password is proven, the item done | the new password |
+//! | `rotation-held` | what the device said when asked is not stored | as before |
+//! | `hello-heard` | what the hello says of passwords is not stored | as before |
+//! | `hello-stored` | it is | as before |
+//! | `item-failed` | the item's failure | as before |
+//! | `job-ended` | the job's end; the vault's grant still lives | as before |
+
+/// Every point, for tests that cut at each.
+pub const POINTS: [&str; 13] = [
+    "job-granted",
+    "job-stored",
+    "rotation-begun",
+    "rotation-made",
+    "rotation-stored",
+    "rotation-sent",
+    "rotation-replied",
+    "rotation-committed",
+    "rotation-held",
+    "hello-heard",
+    "hello-stored",
+    "item-failed",
+    "job-ended",
+];
+
+/// Passes a point.
+#[cfg(debug_assertions)]
+pub fn cut(point: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("AERIE_CUT").ok()?;
+        let (point, passing) = text.split_once(':')?;
+        Some((point.to_owned(), passing.parse().ok()?))
+    });
+    if let Some((wanted, passing)) = wanted
+        && wanted == point
+        && PASSED.fetch_add(1, Ordering::AcqRel) + 1 == *passing
+    {
+        std::process::abort();
+    }
+}
+
+/// Passes a point.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub fn cut(_: &str) {}
