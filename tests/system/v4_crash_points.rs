@@ -156,8 +156,10 @@ async fn enrol_all(owner: &Owner) {
 /// Logs in and begins a rotation. The appliance may be cut at any moment of it: then this ends in a panic that nobody
 /// waits for.
 async fn begin(client: Client) {
-    until("the appliance answers", async || client.health().await.filter(|status| *status == 200))
-        .await;
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    while client.health().await != Some(200) {
+        looks.tick().await;
+    }
     let body = json!({"username": "owner", "password": PASSWORD});
     let answer = client.post("/user/login", body).await.expect(200);
     let client = client.with_token(answer.header("x-auth-token").expect("a token"));
