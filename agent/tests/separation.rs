@@ -13,11 +13,15 @@ use std::{
 
 use aerie_agent::{
     host::{CommandError, Direct, Host as _, LinuxHost, Roots},
-    policy::{CommandPolicy, Policy, TerminalPolicy},
+    passwords::PasswordError,
+    policy::{CommandPolicy, PasswordPolicy, Policy, TerminalPolicy},
     separation::{self, Remote, SeparationError},
     terminal::{Exit, MOST_TERMINALS, WindowSize},
 };
-use aerie_protocol::key::DeviceKey;
+use aerie_protocol::{
+    inform::{HeldPassword, SetPassword, TryPassword},
+    key::DeviceKey,
+};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use tokio::{net::UnixDatagram, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -206,6 +210,66 @@ async fn what_is_no_verb_ends_the_worker_and_its_terminals() {
         // What is left of the worker sees the end.
         worker.link.join_next().await.unwrap().unwrap();
         assert_eq!(line.exit().await, Exit::Signal);
+    }
+}
+
+#[tokio::test]
+async fn v4_what_accounts_have_passes_the_link_and_root_alone_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = Roots::below(folder.path());
+    fs::create_dir(&roots.etc).unwrap();
+    fs::write(roots.etc.join("shadow"), "tester:$6$a$b:1::::::\nother:*:1::::::\n").unwrap();
+    let passwords = PasswordPolicy { accounts: vec!["tester".to_owned(), "gone".to_owned()] };
+    let policy = Policy { passwords, ..Policy::default() };
+    let direct =
+        Direct::new(policy, roots.sys.clone()).with_passwords(&roots, &folder.path().join("state"));
+    let (ours, theirs) = separation::pair().unwrap();
+    let stop = CancellationToken::new();
+    let mut served = JoinSet::new();
+    served.spawn(async move { separation::serve(ours, direct, &roots, None, &stop).await });
+
+    let Worker { mut host, link: _link, .. } = Worker::join(theirs).await;
+    let tester = HeldPassword { account: "tester".to_owned(), ..HeldPassword::default() };
+    assert_eq!(host.passwords().await.unwrap(), [tester]);
+    let set = |account: &str, version| SetPassword {
+        account: account.to_owned(),
+        credential_id: vec![3; 16],
+        version,
+        password: b"secret".to_vec(),
+        sealed: vec![4; 300],
+    };
+    let refused = host.set_password(set("other", 1)).await.unwrap_err();
+    assert!(
+        matches!(&refused, PasswordError::NotAllowed(advice) if advice.contains("[\"other\"]"))
+    );
+    let outdated = host.set_password(set("tester", 0)).await.unwrap_err();
+    assert_eq!(outdated, PasswordError::Outdated { newest: 0 });
+    let missing = host.set_password(set("gone", 1)).await.unwrap_err();
+    assert!(missing.to_string().contains("no account `gone`"), "{missing}");
+    let tried = TryPassword { account: "other".to_owned(), password: b"secret".to_vec() };
+    assert!(matches!(host.try_password(tried).await, Err(PasswordError::NotAllowed(_))));
+}
+
+#[tokio::test]
+async fn v4_a_password_that_is_longer_than_agreed_is_no_verb() {
+    let whole = [&[8, 0, 0, 0, 1, 0, 2, 0, 2][..], b"mepw"].concat();
+    for (bytes, is_a_verb) in [
+        (whole.clone(), true),
+        ([&whole[..], b"x"].concat(), false),
+        (whole[..12].to_vec(), false),
+        ([&[8, 0, 0, 0, 1, 0, 1, 1, 1][..], &[b'a'; 258]].concat(), false),
+        ([&[8, 0, 0, 0, 1, 0, 65, 0, 1][..], &[b'a'; 66]].concat(), false),
+    ] {
+        let (root, socket) = Root::start(nothing_allowed(), Roots::default(), None);
+        let stranger = Stranger::join(socket).await;
+        stranger.say(&bytes).await;
+        if is_a_verb {
+            assert_eq!(stranger.hear().await[..6], [73, 0, 0, 0, 1, 1], "refused by the policy");
+            drop(stranger);
+            root.ended().await.unwrap();
+        } else {
+            root.ended().await.unwrap_err();
+        }
     }
 }
 

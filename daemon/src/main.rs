@@ -1,5 +1,6 @@
 //! `aerie`: parses the command line and hands over.
 
+use std::alloc::System;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,12 @@ use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
 use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes memory when it is given back, whoever had it: buffers of TLS, HTTP and JSON hold secrets
+/// that pass through, and none of those libraries wipes them.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Exit status for a bad boot file (`EX_CONFIG` of sysexits.h): systemd does not try again.
 const EXIT_CONFIG: u8 = 78;
@@ -36,6 +43,10 @@ enum Command {
         /// As the daemon's child with this directory, over standard input.
         #[arg(long, hide = true, value_name = "DIRECTORY")]
         child: Option<PathBuf>,
+        /// Go on where memory cannot be kept out of swap. In a debug build alone, for tests.
+        #[cfg(debug_assertions)]
+        #[arg(long, hide = true)]
+        swap: bool,
         #[command(flatten)]
         boot_file: BootFile,
     },
@@ -102,13 +113,16 @@ fn main() -> ExitCode {
         Command::CheckConfig { file, boot_file } => {
             BootFile { config: file.or(boot_file.config) }.load().map(|_| ExitCode::SUCCESS)
         }
-        Command::Vault { child, boot_file } => vault(child, boot_file),
+        #[cfg(debug_assertions)]
+        Command::Vault { child, swap, boot_file } => vault(child, !swap, boot_file),
+        #[cfg(not(debug_assertions))]
+        Command::Vault { child, boot_file } => vault(child, true, boot_file),
         Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
 }
 
-fn vault(child: Option<PathBuf>, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
+fn vault(child: Option<PathBuf>, locked: bool, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
     let (running, level) = match child {
         Some(directory) => (Running::Child { directory }, Level::default()),
         None => {
@@ -117,7 +131,8 @@ fn vault(child: Option<PathBuf>, boot_file: BootFile) -> Result<ExitCode, ExitCo
                 complain(&NoSocket);
                 return Err(ExitCode::from(EXIT_CONFIG));
             };
-            (Running::Unit { directory: vault.dir, socket, daemon: vault.user }, log.level)
+            let (directory, daemon) = (vault.dir, vault.user);
+            (Running::Unit { directory, socket, daemon, locked }, log.level)
         }
     };
     aerie::run::vault(&running, level).map_err(|error| {

@@ -322,8 +322,8 @@ fn v4_what_accounts_have_is_counted_before_it_is_decoded() {
     let greeted = field(1, &field(14, &field(1, &[0xFF])).repeat(MAX_ACCOUNTS + 1));
     assert_eq!(inform::decode_from_device(&greeted), Err(too_many("hello.passwords")));
     let twice = field(4, &[field(4, &[]), field(4, &[])].concat());
-    let once = MessageError::TooMany { field: "reply.passwords", limit: 1 };
-    assert_eq!(inform::decode_from_device(&twice), Err(once));
+    let twofold = MessageError::TooMany { field: "reply.passwords", limit: 1 };
+    assert_eq!(inform::decode_from_device(&twice), Err(twofold));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod guesses;
 mod handshakes;
 mod start;
 mod strangers;
+mod vault;
 
 use aerie_tests::{Appliance, ApplianceOptions, allow_open_files};
 use clap::Parser;
@@ -35,6 +36,9 @@ struct Arguments {
     /// Measures logged-in calls and a flood of wrong logins, and nothing else.
     #[arg(long, conflicts_with_all = ["write", "handshakes"])]
     accounts: bool,
+    /// Measures the vault and nothing else.
+    #[arg(long, conflicts_with_all = ["write", "handshakes", "accounts"])]
+    vault: bool,
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
@@ -70,6 +74,17 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     let mut figures = Figures::of_this_machine(devices);
     if arguments.accounts {
         measure_accounts(&mut figures, options).await;
+        return Ok(figures);
+    }
+    if arguments.vault {
+        vault::sealing(options.clone(), &mut figures).await;
+        let mut appliance = Appliance::start_with(options).await;
+        let owner = appliance.set_up().await;
+        let crowd = crowd::enrol(&appliance, &owner, devices).await?;
+        crowd::part(&crowd, &mut appliance).await?;
+        let owner = appliance.log_in().await;
+        crowd::wait_for_sessions(&owner, devices).await;
+        vault::rotation(&owner, devices, &mut figures).await;
         return Ok(figures);
     }
     let mut appliance = measure_program(&mut figures, &options).await?;
@@ -118,8 +133,10 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     figures.add("resident memory, all connected and idle", mib(connected), "");
     let each_kib = format!("{}.{} KiB", each / 1024, each % 1024 * 10 / 1024);
     figures.add("memory per idle enrolled session", each_kib, "14 KiB or less");
+    vault::rotation(&owner, devices, &mut figures).await;
     drop((crowd, appliance));
 
+    vault::sealing(options.clone(), &mut figures).await;
     measure_accounts(&mut figures, options.clone()).await;
     measure_strangers(&mut figures, options, arguments.strangers).await;
     Ok(figures)

@@ -38,11 +38,12 @@ export class Phone {
     return new Phone(url, secret);
   }
 
-  /** A code that counts now and was not used before. The appliance takes those of the step before and after too. */
+  /** A code that counts now and was not used before. The appliance takes those of the step before and after
+   * too; one of the step before could be over on its way. */
   async code(): Promise<string> {
     const step = await until("a fresh code", async () => {
       const present = Math.floor(Date.now() / 1000 / STEP);
-      const fresh = Math.max(this.last + 1, present - 1);
+      const fresh = Math.max(this.last + 1, present);
       return fresh <= present + 1 ? fresh : undefined;
     });
     this.last = step;

@@ -36,6 +36,8 @@ pub struct ApplianceOptions {
     pub core: Option<usize>,
     /// Its wall clock is one of its own, which [`Appliance::set_clock`] moves (libfaketime).
     pub own_clock: bool,
+    /// At which step it aborts, and at which passing of it: `point:n`. A debug build alone does.
+    pub cut: Option<String>,
 }
 
 /// Where an appliance is to listen.
@@ -238,6 +240,28 @@ impl Appliance {
         self.options.core = Some(core);
     }
 
+    /// Lets it abort at a step, from its next start on: `point:n`.
+    pub fn cut_at(&mut self, cut: Option<String>) {
+        self.options.cut = cut;
+    }
+
+    /// Starts the process again and waits for nothing: it may be cut before it is up.
+    pub fn begin_again(&mut self) {
+        self.process = launch(self.folder.path(), &self.options, &self.addresses);
+    }
+
+    /// Whether it aborts by itself within this time.
+    pub async fn is_cut_within(&mut self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            if self.process.status().is_some() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
     /// `kill -9`.
     pub async fn kill(&mut self) {
         self.process.kill().await;
@@ -291,6 +315,9 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
         }
         command.env("LD_PRELOAD", clock_library()).env("FAKETIME_TIMESTAMP_FILE", clock);
         command.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
+    if let Some(cut) = &options.cut {
+        command.env("AERIE_CUT", cut);
     }
     Process::start("aerie", command, &folder.join("aerie.log"))
 }

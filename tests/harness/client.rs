@@ -110,6 +110,11 @@ impl Client {
         self.call(Method::DELETE, path, None).await
     }
 
+    /// DELETE below the API's prefix, with a body.
+    pub async fn delete_with(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::DELETE, path, Some(body)).await
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {

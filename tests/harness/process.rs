@@ -1,13 +1,19 @@
 //! A child process whose output is kept in a file and shown when the test fails.
 
 use crate::within;
+use memchr::memmem::Finder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::process::{Child, Command};
+
+/// Bytes of memory that are looked at at once.
+const PIECE: u64 = 4 << 20;
 
 /// A running program of ours. Killed when it is dropped.
 pub struct Process {
@@ -77,6 +83,37 @@ impl Process {
         let kib: u64 =
             line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
         kib * 1024
+    }
+
+    /// Which of these stand anywhere in the memory that it can write to.
+    pub fn remembers<'a>(&self, needles: &'a [Vec<u8>]) -> Vec<&'a [u8]> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.id())).expect("/proc");
+        let memory = File::open(format!("/proc/{}/mem", self.id())).expect("its memory");
+        let longest = needles.iter().map(Vec::len).max().unwrap_or_default();
+        let mut found = vec![false; needles.len()];
+        let finders: Vec<_> = needles.iter().map(Finder::new).collect();
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (from, to) =
+                line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
+            let parse = |text: &str| u64::from_str_radix(text, 16).expect("an address");
+            let (mut at, end) = (parse(from), parse(to));
+            while at < end {
+                let mut piece = vec![0; usize::try_from((end - at).min(PIECE)).expect("a piece")];
+                // What has been given back in the meantime holds nothing.
+                let Ok(read) = memory.read_at(&mut piece, at) else { break };
+                piece.truncate(read);
+                for (finder, found) in finders.iter().zip(&mut found) {
+                    *found |= finder.find(&piece).is_some();
+                }
+                if at + PIECE >= end {
+                    break;
+                }
+                // What lies across the seam is in the next piece whole.
+                at += PIECE - u64::try_from(longest).expect("a length");
+            }
+        }
+        let found = needles.iter().zip(found).filter(|(_, found)| *found);
+        found.map(|(needle, _)| needle.as_slice()).collect()
     }
 
     /// Processor time used so far, user and system.

@@ -85,6 +85,10 @@ fn launch(folder: &Path) -> Process {
     let config = vault_config(folder);
     let mut command = Command::new(binary("aerie"));
     command.args(["vault", "--config"]).arg(config);
+    // An ordinary user may not lock that much.
+    if !nix::unistd::geteuid().is_root() {
+        command.arg("--swap");
+    }
     Process::start("aerie vault", command, &folder.join("vault.log"))
 }
 

@@ -13,6 +13,8 @@ present() {
         libsystemd-dev) pkg-config --exists libsystemd 2>/dev/null ;;
         iproute2) command -v ip >/dev/null ;;
         bsdextrautils) command -v hexdump >/dev/null ;;
+        systemd) command -v systemd-analyze >/dev/null ;;
+        systemd-container) command -v systemd-nspawn >/dev/null ;;
         procps) command -v ps >/dev/null ;;
         bind9-dnsutils) command -v dig >/dev/null ;;
         *) command -v "$1" >/dev/null ;;

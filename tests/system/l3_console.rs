@@ -2,9 +2,12 @@
 
 use aerie_tests::{Appliance, Client, PASSWORD, binary, run_tool, until};
 use nix::pty::openpty;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::json;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -119,4 +122,53 @@ async fn l3_a_password_typed_at_the_console_is_not_shown() {
     drop(terminal.read_to_end(&mut shown));
     assert!(!String::from_utf8_lossy(&shown).contains("otters"), "the terminal showed it");
     assert!(logs_in(&appliance.client(), ANOTHER).await);
+}
+
+/// The same, as a shell's foreground job on a terminal: its keys send signals. What it says goes to the file.
+fn from_a_shell(asked: &Command, terminal: OwnedFd, told: &Path) -> Command {
+    let mut shell = Command::new("setsid");
+    // Whoever runs the tests may have them ignored.
+    shell.args(["--ctty", "env", "--default-signal=INT,QUIT,TSTP"]).kill_on_drop(true);
+    shell.args(["sh", "-c", "trap : INT QUIT TSTP; \"$@\"; echo ended $?; read -r _", "sh"]);
+    shell.arg(asked.as_std().get_program()).args(asked.as_std().get_args());
+    let file = std::fs::File::create(told).expect("a file");
+    shell.stdout(file.try_clone().expect("a handle")).stderr(file).stdin(terminal);
+    shell
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l3_a_prompt_that_is_broken_off_leaves_a_terminal_that_shows_what_is_typed() {
+    let appliance = Appliance::start().await;
+    appliance.set_up().await;
+    let (first, again) = ("New password: ", "New password: \nNew password: ");
+    // ^C at either prompt, ^\, and ^Z: nobody stops whose shell does not look, so it is asked again.
+    for (keys, ended) in [
+        (&[(first, "half of it\x03")][..], "ended 130"),
+        (&[(first, "half of it and the rest\n"), ("Once more: ", "\x03")], "ended 130"),
+        (&[(first, "\x1c")], "ended 131"),
+        (&[(first, "half\x1a"), (again, "\x03")], "ended 130"),
+    ] {
+        let pty = openpty(None, None).expect("a terminal");
+        let mut terminal = std::fs::File::from(pty.master);
+        let told = appliance.folder().join("told");
+        let asking = account(&appliance, &["reset-password", "owner"]);
+        let mut shell = from_a_shell(&asking, pty.slave, &told).spawn().expect("it starts");
+        let tells = async |text: &str| {
+            until(text, async || std::fs::read_to_string(&told).ok()?.contains(text).then_some(()))
+                .await;
+        };
+        let shows = |terminal: &std::fs::File| {
+            tcgetattr(terminal).expect("its settings").local_flags.contains(LocalFlags::ECHO)
+        };
+        for (prompt, typed) in keys {
+            tells(prompt).await;
+            assert!(!shows(&terminal), "it shows what is typed after {prompt:?}");
+            terminal.write_all(typed.as_bytes()).expect("typed");
+        }
+        tells(ended).await;
+        assert!(shows(&terminal), "{keys:?} left a terminal that shows nothing");
+        terminal.write_all(b"\n").expect("typed");
+        shell.wait().await.expect("its end");
+    }
+    assert!(logs_in(&appliance.client(), PASSWORD).await);
 }

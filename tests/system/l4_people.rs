@@ -142,6 +142,7 @@ async fn l4_names_that_cannot_be_and_bodies_that_are_wrong_are_told() {
     for bad in "@{}()<>/+*'\";=%\0\n ".chars() {
         make(&format!("ni{bad}na"), "n@example.net", PASSWORD, "guest").await.expect(400);
     }
+    make("nina", "ni\u{200b}na@example.net", PASSWORD, "guest").await.expect(400);
     make(&"n".repeat(65), "n@example.net", PASSWORD, "guest").await.expect(400);
     make("nina", "nobody", PASSWORD, "guest").await.expect(400);
     make("nina", "n@example.net", PASSWORD, "installer").await.expect(400);

@@ -75,7 +75,7 @@ async fn l5_a_passkey_is_a_second_factor_and_the_only_one_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn l5_a_forged_replayed_copied_or_unverified_passkey_is_refused() {
+async fn l5_a_forged_replayed_or_unverified_passkey_is_refused() {
     let (appliance, owner) = ready().await;
     let mut key = Authenticator::new(ORIGIN);
     enrol(&owner, &mut key).await;
@@ -113,14 +113,64 @@ async fn l5_a_forged_replayed_copied_or_unverified_passkey_is_refused() {
     let other = asked(&client, None).await;
     log_in(&client, &other, &answer).await.expect(401);
 
-    // A copy of the passkey counts from where it was copied.
-    key.count -= 1;
-    let copied = asked(&client, None).await;
-    log_in(&client, &copied, &key.answer(&copied["options"])).await.expect(401);
     for bad in [json!(null), json!({}), json!("text"), json!({"id": "x", "type": "public-key"})] {
         let asked = asked(&client, None).await;
         log_in(&client, &asked, &bad).await.expect(400);
     }
+}
+
+/// How often the audit log and the account itself were told of a copied passkey.
+async fn told_of_copies(owner: &Owner) -> (usize, usize) {
+    let log = owner.client.get("/nms/audit?what=passkey-copied").await.expect(200).json();
+    let entries = log["items"].as_array().expect("entries");
+    for entry in entries {
+        assert_eq!((&entry["whoName"], &entry["address"]), (&json!("owner"), &json!("127.0.0.1")));
+    }
+    let user = owner.client.get("/user").await.expect(200).json();
+    let notices = user["aerie"]["notices"].as_array().expect("notices").iter();
+    let of_copies = notices.filter(|notice| {
+        notice["message"].as_str().is_some_and(|text| text.contains("may have a copy"))
+    });
+    (entries.len(), of_copies.count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l5_a_copy_of_a_passkey_is_refused_and_told_wherever_it_is_used() {
+    let (appliance, owner) = ready().await;
+    let mut key = Authenticator::new(ORIGIN);
+    enrol(&owner, &mut key).await;
+    let client = appliance.client();
+    let used = asked(&client, None).await;
+    log_in(&client, &used, &key.answer(&used["options"])).await.expect(200);
+    assert_eq!(told_of_copies(&owner).await, (0, 0));
+
+    // The copy counts from where it was copied. Alone, as a second step, and at a step-up.
+    let copied = key.count - 1;
+    key.count = copied;
+    let alone = asked(&client, None).await;
+    let refused = log_in(&client, &alone, &key.answer(&alone["options"])).await.expect(401);
+    assert_eq!(refused.json()["error"], "PasskeyRefused");
+    assert_eq!(told_of_copies(&owner).await, (1, 1));
+    key.count = copied;
+    let due = password(&client).await;
+    let second = asked(&client, Some(&due["id"])).await;
+    log_in(&client, &second, &key.answer(&second["options"])).await.expect(401);
+    key.count = copied;
+    let step_up = owner.client.post("/user/step-up/passkey/options", json!({})).await.expect(200);
+    let step_up = step_up.json();
+    let answer = json!({"id": step_up["id"], "credential": key.answer(&step_up["options"])});
+    owner.client.post("/user/step-up", json!({"passkey": answer})).await.expect(400);
+    assert_eq!(told_of_copies(&owner).await, (3, 3));
+
+    // Both were asked before either answered, and the passkey itself was faster.
+    let (one, other) = (password(&client).await, password(&client).await);
+    let first = asked(&client, Some(&one["id"])).await;
+    let late = asked(&client, Some(&other["id"])).await;
+    key.count = copied + 10;
+    log_in(&client, &first, &key.answer(&first["options"])).await.expect(200);
+    key.count = copied + 5;
+    log_in(&client, &late, &key.answer(&late["options"])).await.expect(401);
+    assert_eq!(told_of_copies(&owner).await, (4, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,76 +8,20 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
+#[rustfmt::skip]
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["run", "console", "vault", "config"]),
-    (
-        "run",
-        &[
-            "web",
-            "console",
-            "edge",
-            "devices",
-            "jobs",
-            "accounts",
-            "vault",
-            "audit",
-            "outbound",
-            "seal",
-            "store",
-            "supervisor",
-            "systemd",
-            "config",
-            "clock",
-            "network",
-        ],
-    ),
-    (
-        "web",
-        &[
-            "edge",
-            "devices",
-            "jobs",
-            "accounts",
-            "vault",
-            "audit",
-            "outbound",
-            "supervisor",
-            "config",
-            "clock",
-            "network",
-        ],
-    ),
-    (
-        "edge",
-        &[
-            "devices",
-            "audit",
-            "outbound",
-            "seal",
-            "store",
-            "supervisor",
-            "systemd",
-            "config",
-            "clock",
-            "network",
-        ],
-    ),
+    ("run", &[
+        "web", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal", "store",
+        "supervisor", "systemd", "config", "clock", "network",
+    ]),
+    ("web", &[
+        "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "supervisor", "config", "clock",
+        "network",
+    ]),
+    ("edge", &["devices", "audit", "outbound", "seal", "store", "supervisor", "systemd", "config", "clock", "network"]),
     ("console", &["accounts", "seal", "store", "supervisor", "config", "clock"]),
-    (
-        "devices",
-        &[
-            "jobs",
-            "accounts",
-            "vault",
-            "audit",
-            "seal",
-            "store",
-            "supervisor",
-            "clock",
-            "cut",
-            "network",
-        ],
-    ),
+    ("devices", &["jobs", "accounts", "vault", "audit", "seal", "store", "supervisor", "clock", "cut", "network"]),
     ("jobs", &["audit", "store", "supervisor", "clock", "cut"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
     ("vault", &["audit", "store", "supervisor", "config", "clock"]),
@@ -156,6 +100,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("webauthn_rs", &["accounts"]),
     ("webpki_roots", &["edge", "outbound"]),
     ("x509_parser", &["edge"]),
+    ("zeroizing_alloc", &["main"]),
 ];
 
 /// Words that say nothing about what is inside.

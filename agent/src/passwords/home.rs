@@ -115,7 +115,8 @@ impl Home {
     pub(super) fn lock(&self) -> Result<File, HomeError> {
         let path = self.directory.clone().unwrap_or_default().join(LOCK);
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(0o600);
+        // Some programs leave a word in it.
+        options.create(true).truncate(true).write(true).mode(0o600);
         options.open(&path).map_err(|source| HomeError::Directory { path, source })
     }
 

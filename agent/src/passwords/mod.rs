@@ -36,6 +36,11 @@ use crate::policy::PasswordPolicy;
 
 /// The accounts of a machine, as far as their passwords go.
 pub trait Accounts: Send {
+    /// Whether something can be changed now. Asked before anything is remembered.
+    fn ready(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What stands for the account's password now; `None` where there is no such account.
     fn entry(&mut self, account: &str) -> Result<Option<String>, String>;
 
@@ -225,6 +230,7 @@ impl<A: Accounts> Passwords<A> {
         set: &'set SetPassword,
     ) -> Result<([u8; 16], &'set str, String), PasswordError> {
         let former = self.present(&set.account)?;
+        self.accounts.ready().map_err(PasswordError::Busy)?;
         let credential_id = <[u8; 16]>::try_from(set.credential_id.as_slice())
             .map_err(|_| PasswordError::Failed("the credential's id is none".to_owned()))?;
         if set.sealed.len() > MAX_SEALED_BYTES {

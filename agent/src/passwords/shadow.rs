@@ -70,6 +70,10 @@ impl ShadowAccounts {
 }
 
 impl Accounts for ShadowAccounts {
+    fn ready(&mut self) -> Result<(), String> {
+        self.claim()
+    }
+
     fn entry(&mut self, account: &str) -> Result<Option<String>, String> {
         let text = self.read().map_err(|error| {
             format!("cannot read {} on the device: {error}", self.etc.join("shadow").display())
@@ -86,7 +90,6 @@ impl Accounts for ShadowAccounts {
     }
 
     async fn set(&mut self, account: &str, entry: &str) -> Result<(), String> {
-        self.claim()?;
         let holding = self.lock.try_clone().map_err(|error| error.to_string())?;
         programs::set(account, entry, holding).await
     }

@@ -120,7 +120,8 @@ pub(super) fn fold(name: &str) -> String {
 
 pub(super) fn check_names(new: &NewAccount) -> Result<(), AccountError> {
     check_username(&new.username)?;
-    check_email(&new.email)
+    check_email(&new.email)?;
+    [&new.timezone, &new.country].into_iter().try_for_each(|name| check_person_name(name))
 }
 
 pub(super) fn check_username(name: &str) -> Result<(), AccountError> {
@@ -156,7 +157,7 @@ pub(super) fn check_session_timeout(idle: i64) -> Result<(), AccountError> {
 }
 
 /// Controls, and what turns or hides letters: two names that look alike would not be.
-fn is_unseen(letter: char) -> bool {
+pub(super) fn is_unseen(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -164,7 +165,7 @@ fn is_unseen(letter: char) -> bool {
 
 pub(super) fn check_email(email: &str) -> Result<(), AccountError> {
     let sound = email.len() <= EMAIL_BYTES
-        && !email.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+        && !email.chars().any(|letter| letter.is_whitespace() || is_unseen(letter))
         && email.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && domain.len() >= 3 && domain.contains('.') && !domain.contains('@')
         });

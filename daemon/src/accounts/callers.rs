@@ -214,7 +214,12 @@ impl Accounts {
             }
             let record = new.clone().record(by.account, now);
             writer.put(TOKENS, id.as_bytes(), &record)?;
-            let about = format!("{} \"{}\" ({})", record.kind, record.name, record.scope);
+            let reach = match record.scope.as_str() {
+                "superadmin" => "Admin",
+                "guest" => "Read-Only",
+                scope => scope,
+            };
+            let about = format!("{} \"{}\" ({reach})", record.kind, record.name);
             note(writer, now, by, "token-made", &about)?;
             room.inner.tokens.put(id, record.clone());
             Ok(Ok(of_token(id, record, &maker)))

@@ -44,7 +44,10 @@ pub enum AccountError {
     #[error("this appliance is set up already; log in")]
     AlreadyConfigured,
     /// A user name that cannot be.
-    #[error("the user name needs 1 to {NAME_CHARS} characters, and none of {FORBIDDEN} or spaces")]
+    #[error(
+        "the user name needs 1 to {NAME_CHARS} characters, none of {FORBIDDEN}, no space, and none \
+         that cannot be seen"
+    )]
     Username,
     /// An e-mail address that cannot be.
     #[error(

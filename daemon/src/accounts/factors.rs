@@ -54,7 +54,7 @@ pub enum FactorError {
     #[error("this passkey cannot be used here: {0}")]
     PasskeyRefused(&'static str),
     /// A name that no passkey can have.
-    #[error("the passkey needs a name of 1 to 64 characters")]
+    #[error("the passkey needs a name of 1 to 64 characters, and none that cannot be seen")]
     PasskeyName,
     /// Not what a browser's authenticator answers.
     #[error("this is no answer of an authenticator; send the credential as its toJSON() gives it")]

@@ -260,8 +260,8 @@ impl Accounts {
     }
 
     /// Begins a login of an account that has proven all that it has to. `spend` runs in the login's
-    /// transaction; when it says `false`, or the account may not log in any more, nothing is
-    /// written.
+    /// transaction; when it says `false`, or the account may not log in any more, there is no
+    /// login.
     pub(super) async fn enter<F>(
         &self,
         entering: Entering,

@@ -191,10 +191,19 @@ async fn names_that_cannot_be_are_refused() {
         let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
         assert!(matches!(refused, Err(AccountError::Username)), "{username}");
     }
-    for email in ["", "olga", "@example.net", "olga@net", "ol ga@example.net"] {
+    for email in ["", "olga", "@example.net", "olga@net", "ol ga@example.net", "ol\u{202e}ga@a.net"]
+    {
         let new = NewAccount { email: email.to_owned(), ..olga() };
         let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
         assert!(matches!(refused, Err(AccountError::Email)), "{email}");
+    }
+    for bad in ["x".repeat(65), "Vien\0na".to_owned()] {
+        let zone = NewAccount { timezone: bad.clone(), ..olga() };
+        let country = NewAccount { country: bad.clone(), ..olga() };
+        for new in [zone, country] {
+            let refused = room.accounts.set_up(&room.code(), new, PASSWORD, &client()).await;
+            assert!(matches!(refused, Err(AccountError::Invalid(_))), "{bad}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::account::is_unseen;
 use super::error::AccountError;
 use super::logins::{Kind, Login, LoginId, follow, time};
 use super::roles::Role;
@@ -52,16 +53,15 @@ pub struct NewToken {
 impl NewToken {
     /// Refuses what no token can have, and writes its networks in one form.
     pub(super) fn check(mut self, now: Timestamp) -> Result<Self, AccountError> {
-        let plain =
-            |text: &str, most| text.chars().count() <= most && !text.chars().any(char::is_control);
+        let plain = |text: &str, most| text.chars().count() <= most && !text.chars().any(is_unseen);
         if !plain(&self.name, NAME_CHARS) {
             return Err(AccountError::Invalid(
-                "the name of a token has at most 20 characters, and no control characters",
+                "the name of a token has at most 20 characters, and none that cannot be seen",
             ));
         }
         if !plain(&self.meta, META_CHARS) {
             return Err(AccountError::Invalid(
-                "the note of a token has at most 256 characters, and no control characters",
+                "the note of a token has at most 256 characters, and none that cannot be seen",
             ));
         }
         if self.expires.is_some_and(|expires| expires <= now) {
@@ -310,6 +310,7 @@ mod tests {
         assert!(NewToken { step_up: true, ..new(&["192.0.2.7"]) }.check(now).is_ok());
         assert!(NewToken { name: "x".repeat(21), ..new(&[]) }.check(now).is_err());
         assert!(NewToken { name: "a\0b".to_owned(), ..new(&[]) }.check(now).is_err());
+        assert!(NewToken { name: "a\u{202e}b".to_owned(), ..new(&[]) }.check(now).is_err());
         assert!(NewToken { meta: "x".repeat(257), ..new(&[]) }.check(now).is_err());
         assert!(NewToken { expires: Some(now), ..new(&[]) }.check(now).is_err());
     }

@@ -3,11 +3,19 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::ConsoleError;
 use crate::accounts::{MAX_BYTES, new_code};
+
+/// What ends or stops a program that asks: the terminal's keys, who stops it, a terminal that goes.
+const ENDING: [Signal; 5] =
+    [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP];
 
 /// A password that nobody has had before.
 pub fn new_password() -> Result<Zeroizing<String>, ConsoleError> {
@@ -22,17 +30,8 @@ pub fn password() -> Result<Zeroizing<String>, ConsoleError> {
         return line(input.lock()).map_err(ConsoleError::Input);
     }
     let quiet = Quiet::begin().map_err(ConsoleError::Input)?;
-    let asked = |text: &str| {
-        let mut out = io::stderr();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        let typed = line(io::stdin().lock());
-        // The line's end was not shown either.
-        out.write_all(b"\n")?;
-        typed
-    };
-    let first = asked("New password: ").map_err(ConsoleError::Input)?;
-    let second = asked("Once more: ").map_err(ConsoleError::Input)?;
+    let first = quiet.ask("New password: ").map_err(ConsoleError::Input)?;
+    let second = quiet.ask("Once more: ").map_err(ConsoleError::Input)?;
     drop(quiet);
     if *first == *second { Ok(first) } else { Err(ConsoleError::Differ) }
 }
@@ -48,22 +47,80 @@ fn line(input: impl BufRead) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// A terminal that does not show what is typed, until it is dropped.
-struct Quiet(Termios);
+/// A terminal that does not show what is typed, until it is dropped. What would end or stop this
+/// program waits until the terminal shows again, and only then does what it always does.
+struct Quiet {
+    before: Termios,
+    /// The signals that were held back already.
+    held: SigSet,
+    ending: SigSet,
+    /// Readable while a signal waits.
+    waiting: SignalFd,
+}
 
 impl Quiet {
     fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin().as_fd())?;
-        let mut quiet = before.clone();
+        let ending = ENDING.into_iter().collect();
+        let quiet = Self {
+            before: tcgetattr(io::stdin().as_fd())?,
+            held: SigSet::thread_get_mask()?,
+            ending,
+            waiting: SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC)?,
+        };
+        quiet.hush()?;
+        Ok(quiet)
+    }
+
+    fn hush(&self) -> io::Result<()> {
+        self.ending.thread_block()?;
+        let mut quiet = self.before.clone();
         quiet.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(io::stdin().as_fd(), SetArg::TCSAFLUSH, &quiet)?;
-        Ok(Self(before))
+        Ok(tcsetattr(io::stdin().as_fd(), SetArg::TCSAFLUSH, &quiet)?)
+    }
+
+    /// A signal that waits is delivered here.
+    fn show(&self) -> io::Result<()> {
+        let shown = tcsetattr(io::stdin().as_fd(), SetArg::TCSAFLUSH, &self.before);
+        self.held.thread_set_mask()?;
+        Ok(shown?)
+    }
+
+    /// Asks for a line. Who stops the program and goes on with it is asked again.
+    fn ask(&self, text: &str) -> io::Result<Zeroizing<String>> {
+        let mut out = io::stderr();
+        loop {
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
+            let typed = if self.is_typed()? { Some(line(io::stdin().lock())?) } else { None };
+            // The line's end was not shown either.
+            out.write_all(b"\n")?;
+            if let Some(typed) = typed {
+                return Ok(typed);
+            }
+            self.show()?;
+            self.hush()?;
+        }
+    }
+
+    /// Waits for a line, or for a signal: then there is none.
+    fn is_typed(&self) -> io::Result<bool> {
+        let input = io::stdin();
+        let mut ready = [
+            PollFd::new(self.waiting.as_fd(), PollFlags::POLLIN),
+            PollFd::new(input.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut ready, PollTimeout::NONE) {
+            // It was stopped in a way that cannot be held back, and goes on.
+            Err(Errno::EINTR) => return Ok(false),
+            polled => polled?,
+        };
+        Ok(!ready.first().and_then(PollFd::any).unwrap_or(false))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        tcsetattr(io::stdin().as_fd(), SetArg::TCSAFLUSH, &self.0).ok();
+        self.show().ok();
     }
 }
 

@@ -3,8 +3,14 @@
 //! A record may gain fields that default; a field never changes its meaning or type. What does not
 //! fit that way is a migration.
 
+mod credentials;
+mod jobs;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use self::credentials::{CredentialRecord, SecretRecord};
+pub use self::jobs::{JobItemRecord, JobRecord};
 
 /// Byte strings as `MessagePack`'s own bytes instead of lists of numbers.
 pub(crate) mod bytes {
@@ -420,134 +426,4 @@ pub struct AuditRecord {
     /// SHA-256 over the entry before and this one's fields.
     #[serde(with = "bytes")]
     pub hash: [u8; 32],
-}
-
-/// Something that the vault keeps a secret of: an account on a device, mostly. Times are
-/// milliseconds since 1970.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CredentialRecord {
-    /// The device, where it is one of ours.
-    #[serde(default)]
-    pub device: Option<Uuid>,
-    /// What it is for, where it is no device of ours.
-    #[serde(default)]
-    pub label: String,
-    /// The account's name.
-    pub username: String,
-    /// How the secret came in: `typed`, `imported` or `generated`.
-    pub source: String,
-    /// The account may only look.
-    #[serde(default)]
-    pub read_only: bool,
-    /// Where SSH listens.
-    #[serde(default)]
-    pub ssh_port: Option<u16>,
-    /// Where HTTPS listens.
-    #[serde(default)]
-    pub https_port: Option<u16>,
-    /// What people note about it.
-    #[serde(default)]
-    pub note: String,
-    /// When it was made.
-    pub created: i64,
-    /// The secret that is known to hold, or was typed.
-    #[serde(default)]
-    pub current: Option<SecretRecord>,
-    /// Secrets of which one may hold: each was stored before the device was told. Oldest first.
-    #[serde(default)]
-    pub candidates: Vec<SecretRecord>,
-    /// Secrets that held before, the latest first.
-    #[serde(default)]
-    pub former: Vec<SecretRecord>,
-    /// The highest version that was ever given out.
-    #[serde(default)]
-    pub newest: u64,
-    /// What is not as it should be: `older-password`, `changed-on-device`, empty.
-    #[serde(default)]
-    pub trouble: String,
-}
-
-/// One sealed secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretRecord {
-    /// Its number in its credential, from 1; bound into the seal.
-    pub version: u64,
-    /// What the vault alone opens.
-    #[serde(with = "bytes")]
-    pub sealed: Vec<u8>,
-    /// When it was made.
-    pub made: i64,
-    /// When it was proven to hold.
-    #[serde(default)]
-    pub proven: Option<i64>,
-    /// The job that made it.
-    #[serde(default)]
-    pub job: Option<Uuid>,
-    /// The device gave it back, and nobody has seen yet whether it opens.
-    #[serde(default)]
-    pub unopened: bool,
-}
-
-/// A long work. Times are milliseconds since 1970.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct JobRecord {
-    /// What kind: `rotation`.
-    pub kind: String,
-    /// What people read.
-    pub title: String,
-    /// Who began it.
-    #[serde(default)]
-    pub account: Option<Uuid>,
-    /// `running`, `cancelled` or `done`. Whether it waits for something is not kept.
-    pub state: String,
-    /// Why it has stopped by itself, in words; empty while it runs.
-    #[serde(default)]
-    pub stopped: String,
-    /// When it was made.
-    pub created: i64,
-    /// When it may begin.
-    #[serde(default)]
-    pub not_before: Option<i64>,
-    /// After which time of day it begins no further item, in seconds after `not_before`'s.
-    #[serde(default)]
-    pub window_seconds: Option<u32>,
-    /// When it ended.
-    #[serde(default)]
-    pub ended: Option<i64>,
-    /// How many items at once.
-    pub parallel: u32,
-    /// After how many failures in a row it stops by itself.
-    pub stop_after: u32,
-    /// What its kind needs to know, as JSON.
-    pub plan: String,
-    /// Its items.
-    pub items: u32,
-    /// How many of them were done, had failed and were cancelled when it ended.
-    #[serde(default)]
-    pub outcome: [u32; 3],
-}
-
-/// One thing that a job has to do.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct JobItemRecord {
-    /// The device that it is about.
-    #[serde(default)]
-    pub device: Option<Uuid>,
-    /// What else tells it from the others: an account's name.
-    #[serde(default)]
-    pub what: String,
-    /// `waiting`, `begun`, `done`, `failed` or `cancelled`.
-    pub state: String,
-    /// What people read about it.
-    #[serde(default)]
-    pub message: String,
-    /// How often it was begun.
-    #[serde(default)]
-    pub attempts: u32,
-    /// When it last changed.
-    #[serde(default)]
-    pub changed: i64,
-    /// What its kind remembers of it, as JSON.
-    #[serde(default)]
-    pub memory: String,
 }

@@ -32,9 +32,9 @@ impl Vault {
 
     async fn ask(&self, question: Question) -> Result<Answer, VaultError> {
         let (answer, answered) = oneshot::channel();
-        let gone = |_| VaultError::Gone(std::io::ErrorKind::BrokenPipe.into());
-        self.questions.send(Asked { question, answer }).await.map_err(|_| gone(()))?;
-        match answered.await.map_err(|_| gone(()))? {
+        let gone = || VaultError::Gone(std::io::ErrorKind::BrokenPipe.into());
+        self.questions.send(Asked { question, answer }).await.map_err(|_| gone())?;
+        match answered.await.map_err(|_| gone())? {
             Answer::Refused(refusal) => Err(refusal.into()),
             answer => Ok(answer),
         }
@@ -169,6 +169,7 @@ impl Vault {
     }
 
     /// Lets a job have secrets: `each` of every credential named, made and opened ones together.
+    #[expect(clippy::too_many_arguments, reason = "one question and what stands in it")]
     pub async fn grant(
         &self,
         pass: Option<Pass>,

@@ -7,13 +7,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +47,19 @@ pub enum Process {
     Unit(PathBuf),
 }
 
-/// What waits for an answer, by number.
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
+/// Who waits for an answer, by number.
+#[derive(Default)]
+struct Pending {
+    askers: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    /// One fewer waits.
+    answered: Notify,
+}
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
+        self.askers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Vault {
     /// Connects to the process, and again whenever that is lost. Waits for the first connection, but
@@ -162,11 +173,11 @@ impl Link {
                 asked = &mut asking => asked,
                 () = stop.cancelled() => {
                     let all = async {
-                        while !lock(&pending).is_empty() {
+                        while !pending.lock().is_empty() {
                             tokio::select! {
                                 heard = &mut hearing => return heard,
                                 asked = &mut asking => return asked,
-                                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                                () = pending.answered.notified() => {}
                             }
                         }
                         Ok(())
@@ -195,7 +206,7 @@ async fn ask(
 ) -> Result<()> {
     while let Some(Asked { question, answer }) = asked.recv().await {
         *number += 1;
-        lock(pending).insert(*number, answer);
+        pending.lock().insert(*number, answer);
         frame::write(&mut write, &Asking { number: *number, question }).await?;
     }
     // Nobody can ask any more; the process stays for as long as the daemon does.
@@ -213,14 +224,12 @@ async fn hear(
         if status.is_some() {
             told.send_replace(status);
         }
-        let asker = lock(pending).remove(&number);
-        // Who asked may have left.
-        asker.map(|asker| asker.send(answer).ok());
+        if let Some(asker) = pending.lock().remove(&number) {
+            // Who asked may have left.
+            asker.send(answer).ok();
+        }
+        pending.answered.notify_one();
     }
-}
-
-fn lock(pending: &Pending) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
-    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the program. It gets its end of a pair of sockets as standard input, and

@@ -305,6 +305,10 @@ pub struct TotpSecret {
 pub struct Pass(pub SecretText);
 
 /// How the vault is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told by itself, and none excludes another"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// There is one. All that follows is empty where there is none.
@@ -339,7 +343,7 @@ pub struct Status {
     pub memory_locked: bool,
     /// It is a unit of its own and outlives the daemon.
     pub own_unit: bool,
-    /// The public key, PEM (SubjectPublicKeyInfo).
+    /// The public key, PEM (`SubjectPublicKeyInfo`).
     pub public_key: String,
 }
 

@@ -99,17 +99,16 @@ fn shown(access: Access, request: &Request) -> Result<(&str, bool), ApiError> {
         (Access::Crm, None, None) => Err(ApiError::unauthorized(
             "Send an app key in the header X-Auth-App-Key. Make one in Settings, Users.",
         )),
-        (_, None, Some(_)) => Err(wrong_kind(NOT_AN_APP_KEY)),
+        (_, None, Some(_)) => Err(wrong_kind(
+            "The header X-Auth-App-Key is for the CRM; for this call send an API token or a login \
+             in the header x-auth-token.",
+        )),
         (_, None, None) => Err(ApiError::unauthorized(
             "Log in first: POST /nms/api/v2.1/user/login gives a token for the header \
              x-auth-token.",
         )),
     }
 }
-
-/// What is told where an app key came and something else is needed.
-const NOT_AN_APP_KEY: &str = "This is a CRM app key; for this call send an API token or a login in \
-    the header x-auth-token.";
 
 fn wrong_kind(message: &'static str) -> ApiError {
     ApiError::unauthorized(message).named("WrongKindOfKey")
@@ -130,7 +129,9 @@ fn require_kind(login: &Login, access: Access, as_app_key: bool) -> Result<(), A
         (Access::Crm, Kind::Token) => Err(wrong_kind(
             "This is an API token; for the CRM send an app key in the header X-Auth-App-Key.",
         )),
-        (_, Kind::AppKey { .. }) => Err(wrong_kind(NOT_AN_APP_KEY)),
+        (_, Kind::AppKey { .. }) => {
+            Err(wrong_kind("This is a CRM app key; for this call send an API token or a login."))
+        }
         (Access::Own, Kind::Token) => Err(ApiError::forbidden(
             "This call is about a person's own login; a token has none. Log in with a user name \
              and password.",

@@ -15,7 +15,7 @@ use super::credential_view::{
 };
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Acting, Id, Params};
-use super::sealed::{Open, SecretBody, WithPass, reason};
+use super::sealed::{Looker, SecretBody, reason};
 use super::vault::KeyRequest;
 use super::views::{ActionResult, Pagination};
 use crate::accounts::Accounts;
@@ -123,8 +123,8 @@ pub(super) struct RevealRequest {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ImportRequest {
     /// Its text: at most 2 MiB and 20,000 rows, separated by commas or semicolons. Its first line
-    /// names the columns: device (id, name, MAC address or address) or label, username, password,
-    /// read_only, ssh_port, https_port, note.
+    /// names the columns: `device` (id, name, MAC address or address) or `label`, `username`,
+    /// `password`, `read_only`, `ssh_port`, `https_port`, `note`.
     #[schema(value_type = String, format = Password)]
     csv: SecretText,
     /// Only tells what it would do.
@@ -262,16 +262,16 @@ pub(super) async fn delete(
 pub(super) async fn reveal(
     State(credentials): State<Credentials>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    WithPass(pass): WithPass,
-    _: Open,
+    Looker { by, pass }: Looker,
     id: Id,
     SecretBody(wanted): SecretBody<RevealRequest>,
 ) -> Result<Json<RevealedView>, ApiError> {
     let found = credentials.find(credential(id)?, wanted.version).await?;
-    accounts.shows_secret(by, told(&found)).await?;
+    let told = told(&found);
     let reason = reason(&accounts, by, wanted.reason.as_deref()).await;
-    Ok(Json(RevealedView::new(credentials.open(pass, reason, found).await?)))
+    let opened = credentials.open(pass, reason, found).await?;
+    accounts.shows_secret(by, told).await?;
+    Ok(Json(RevealedView::new(opened)))
 }
 
 /// The secrets that a credential has had, without themselves.
@@ -320,8 +320,7 @@ pub(super) async fn import(
 pub(super) async fn export(
     State(credentials): State<Credentials>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    _: Open,
+    Looker { by, .. }: Looker,
     SecretBody(wanted): SecretBody<KeyRequest>,
 ) -> Result<Response, ApiError> {
     let key = wanted.key()?;
@@ -351,17 +350,16 @@ pub(super) async fn export(
 pub(super) async fn of_devices(
     State(credentials): State<Credentials>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    WithPass(pass): WithPass,
-    _: Open,
+    Looker { by, pass }: Looker,
 ) -> Result<Json<DevicesCredentials>, ApiError> {
     let found = credentials.of_devices(None).await?;
     credentials.affords(found.len()).await?;
-    for one in &found {
-        accounts.shows_secret(by, told(one)).await?;
-    }
+    let seen: Vec<String> = found.iter().map(told).collect();
     let reason = reason(&accounts, by, Some("all devices")).await;
     let opened = credentials.open_all(pass, reason, found).await?;
+    for secret in seen {
+        accounts.shows_secret(by, secret).await?;
+    }
     Ok(Json(DevicesCredentials {
         credentials: opened.into_iter().map(DeviceCredential::new).collect(),
         is_passphrase_missing: false,
@@ -387,16 +385,15 @@ pub(super) async fn of_devices(
 pub(super) async fn of_device(
     State(credentials): State<Credentials>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    WithPass(pass): WithPass,
-    _: Open,
+    Looker { by, pass }: Looker,
     id: Id,
 ) -> Result<Json<OneDevicesCredentials>, ApiError> {
     let found = credentials.of_devices(Some(id.device()?)).await?.into_iter().next();
     let found = found.ok_or(CredentialError::NoneOfDevice)?;
-    accounts.shows_secret(by, told(&found)).await?;
+    let told = told(&found);
     let reason = reason(&accounts, by, None).await;
     let opened = credentials.open(pass, reason, found).await?;
+    accounts.shows_secret(by, told).await?;
     let credentials = DeviceAccount::new(opened);
     Ok(Json(OneDevicesCredentials { credentials, is_passphrase_missing: false }))
 }

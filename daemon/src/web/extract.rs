@@ -2,6 +2,7 @@
 //!
 //! Everything is bounded before it is parsed, and every refusal is a sentence.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -25,6 +26,8 @@ use crate::edge::{APP_KEY_HEADER, ArrivingError, Peer, TOKEN_HEADERS};
 pub(super) const BODY_BYTES: usize = 64 * 1024;
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES: usize = 256;
+/// Looked at in place of a token that is longer, or has letters that none has.
+const NO_TOKEN: &str = "?";
 
 /// A JSON body of at most 64 KiB.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -77,11 +80,26 @@ pub(super) fn misfit(error: &JsonRejection) -> ApiError {
     // What stands before the first colon is axum's, what follows is the field and the fault.
     let text = error.body_text();
     let detail = text.split_once(": ").map_or(text.as_str(), |(_, detail)| detail);
+    let detail = without_value(detail);
     let sentence = match error {
         JsonRejection::JsonSyntaxError(_) => format!("The request's body is no JSON: {detail}."),
         _ => format!("The request's body is not as this call needs it: {detail}."),
     };
     ApiError::bad_request(sentence)
+}
+
+/// Without the value that does not fit: it may be a password.
+fn without_value(detail: &str) -> Cow<'_, str> {
+    let found = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let start = found.into_iter().filter_map(|fault| detail.find(fault)).min();
+    // A value may have these words in it too; what is expected has them not.
+    let wanted = detail.rfind(", expected ").and_then(|end| detail.get(end..));
+    match (start.and_then(|start| detail.get(..start)), wanted) {
+        (Some(field), Some(wanted)) => {
+            Cow::Owned(format!("{field}{}", wanted.trim_start_matches(", ")))
+        }
+        _ => Cow::Borrowed(detail),
+    }
 }
 
 /// The query, as pairs. Lists are written `role=ap&role=router`, `role[]=ap` or `role=ap,router`.
@@ -240,8 +258,8 @@ pub(super) fn app_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn bounded(value: &HeaderValue) -> Option<&str> {
-    let text = value.to_str().ok()?;
-    (!text.is_empty() && text.len() <= TOKEN_BYTES).then_some(text)
+    let text = value.to_str().ok().filter(|text| text.len() <= TOKEN_BYTES).unwrap_or(NO_TOKEN);
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -274,10 +292,27 @@ mod tests {
         let error = refused(r#"{"user":{"password":5}}"#).await;
         assert_eq!(error.status, StatusCode::BAD_REQUEST);
         assert!(error.message.contains("user.password"), "{}", error.message);
+        assert!(error.message.contains("expected a string"), "{}", error.message);
         let error = refused("{").await;
         assert!(error.message.starts_with("The request's body is no JSON"), "{error}");
         let error = refused("").await;
         assert_eq!(error.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn l6_a_value_that_does_not_fit_is_not_told_back_for_it_may_be_a_password() {
+        for body in [
+            r#"{"user":{"password":314159265}}"#,
+            r#"{"user":{"password":-314159.265}}"#,
+            r#"{"user":"314159265"}"#,
+            r#"{"user":"a, expected 314159265, expected b"}"#,
+            r#""invalid type: 314159265""#,
+        ] {
+            let error = refused(body).await;
+            assert_eq!(error.status, StatusCode::BAD_REQUEST);
+            assert!(!error.message.contains("314159"), "{}", error.message);
+            assert!(error.message.contains(": expected ") || error.message.contains("user: "));
+        }
     }
 
     #[tokio::test]
@@ -308,7 +343,11 @@ mod tests {
             assert_eq!(token(&headers), Some("abc"));
         }
         let mut headers = HeaderMap::new();
-        headers.insert("x-auth-token", "a".repeat(TOKEN_BYTES + 1).parse().unwrap());
+        for bad in ["a".repeat(TOKEN_BYTES + 1), "ä".repeat(43)] {
+            headers.insert("x-auth-token", HeaderValue::from_str(&bad).unwrap());
+            assert_eq!(token(&headers), Some(NO_TOKEN), "it is looked at and is none");
+        }
+        headers.insert("x-auth-token", HeaderValue::from_static(""));
         assert_eq!(token(&headers), None);
         assert_eq!(token(&HeaderMap::new()), None);
     }

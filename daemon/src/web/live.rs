@@ -17,7 +17,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Web, jobs};
 use super::device_view::DeviceView;
 use super::error::ErrorBody;
 use super::job_view::JobView;
@@ -28,6 +27,7 @@ use super::socket::{Hold, Knock, Newcomer, Opening, Why, json};
 use super::status_view::{Rates, StatusView};
 use super::tickets::Route;
 use super::views::Time;
+use super::{Web, jobs};
 use crate::devices::events::Entry;
 use crate::devices::{Change, WatchGuard};
 use crate::vault::protocol::Status;

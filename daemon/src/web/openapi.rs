@@ -15,9 +15,9 @@ use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use super::access::{Access, StepUp};
 use super::routes::{Listed, listed};
 use super::{
-    audit, certificates, credentials, device_actions, devices, factors, health, jobs, live, login, logs,
-    nms, outgoing, passkeys, ports, proofs, rotations, security, setup, shell, sites, statistics, tickets,
-    token, user, users, vault,
+    audit, certificates, credentials, device_actions, devices, factors, health, jobs, live, login,
+    logs, nms, outgoing, passkeys, ports, proofs, rotations, security, setup, shell, sites,
+    statistics, tickets, token, user, users, vault,
 };
 
 /// The schemes' names in the document.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::{ApiError, ErrorBody};
-use super::extract::{Caller, Id, JsonBody, Source};
+use super::extract::{Acting, Caller, Id, JsonBody, Source};
 use super::factors::shown;
 use super::login::answer;
 use super::user::idle_time;
@@ -259,13 +259,13 @@ pub(super) async fn enrol(
 )]
 pub(super) async fn rename(
     State(accounts): State<Accounts>,
-    Caller(login): Caller,
+    Acting(by): Acting,
     id: Id,
     party: Party,
     JsonBody(body): JsonBody<PasskeyName>,
 ) -> Result<Json<PasskeyView>, ApiError> {
     let id = id.any().ok_or(FactorError::NoPasskey)?;
-    let info = accounts.rename_passkey(login.account, id, &body.name).await?;
+    let info = accounts.rename_passkey(by, id, &body.name).await?;
     let here = party.takes(std::slice::from_ref(&info.host));
     Ok(Json(PasskeyView::new(info, here)))
 }

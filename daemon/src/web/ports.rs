@@ -221,8 +221,8 @@ async fn passkeys_stay(
     }
     let message = format!(
         "These accounts have passkeys for {present} and no codes from an app; under another name \
-         their passkeys are worth nothing: {}. Let them set up an app first, or send \
-         confirmPasskeysLost: true.",
+         their passkeys are worth nothing: {}. Let them set up an app first, or confirm that \
+         these passkeys are lost.",
         depending.join(", ")
     );
     Err(ApiError::conflict("PasskeysDepend", message))

@@ -16,9 +16,9 @@ use http::{Method, StatusCode};
 use super::access::{Access, Rule, StepUp, enforce};
 use super::error::ApiError;
 use super::{
-    Web, audit, certificates, credentials, device_actions, devices, factors, health, jobs, live, login,
-    logs, nms, openapi, outgoing, passkeys, ports, proofs, rotations, security, setup, shell, sites,
-    statistics, tickets, token, user, users, vault,
+    Web, audit, certificates, credentials, device_actions, devices, factors, health, jobs, live,
+    login, logs, nms, openapi, outgoing, passkeys, ports, proofs, rotations, security, setup,
+    shell, sites, statistics, tickets, token, user, users, vault,
 };
 
 /// The table.
@@ -243,7 +243,13 @@ impl Route {
 }
 
 fn lines() -> impl Iterator<Item = Route> {
-    table().into_iter().chain(second_factors()).chain(people()).chain(front_door()).chain(vault()).chain(long_works())
+    table()
+        .into_iter()
+        .chain(second_factors())
+        .chain(people())
+        .chain(front_door())
+        .chain(vault())
+        .chain(long_works())
 }
 
 /// All routes, in the order of the table.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Web;
 use super::error::ApiError;
-use super::extract::{misfit, too_long, unreadable};
+use super::extract::{Acting, misfit, too_long, unreadable};
 use super::views::sentence;
 use crate::accounts::{Accounts, Actor};
 use crate::vault::credentials::{CredentialError, Credentials};
@@ -85,13 +85,19 @@ impl<S: Send + Sync> FromRequestParts<S> for WithPass {
     }
 }
 
-/// The vault is open. Asked before the body is read: a sealed vault is told first.
-pub(super) struct Open;
+/// Who is to be shown secrets, where the vault is open: a sealed one is told before the body is
+/// read.
+pub(super) struct Looker {
+    /// Who.
+    pub(super) by: Actor,
+    /// The pass that came with it.
+    pub(super) pass: Option<Pass>,
+}
 
-impl FromRequestParts<Web> for Open {
+impl FromRequestParts<Web> for Looker {
     type Rejection = ApiError;
 
-    async fn from_request_parts(_: &mut Parts, web: &Web) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, ApiError> {
         let status = web.rooms.credentials.vault().status().await?;
         if !status.made {
             return Err(VaultError::from(Refusal::NotMade).into());
@@ -99,7 +105,9 @@ impl FromRequestParts<Web> for Open {
         if status.sealed {
             return Err(VaultError::from(Refusal::Sealed).into());
         }
-        Ok(Self)
+        let Acting(by) = Acting::from_request_parts(parts, web).await?;
+        let WithPass(pass) = WithPass::from_request_parts(parts, web).await?;
+        Ok(Self { by, pass })
     }
 }
 
@@ -149,7 +157,7 @@ impl FromRef<Web> for Credentials {
 impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         match error {
-            VaultError::Refused(refusal) => refused(refusal),
+            VaultError::Refused(refusal) => refused(&refusal),
             VaultError::Gone(_) | VaultError::Nonsense => {
                 unreachable(sentence(&error)).because(error)
             }
@@ -170,9 +178,9 @@ fn later(error: &'static str, told: String, seconds: u64) -> ApiError {
     refusal.retry_in(Duration::from_secs(seconds))
 }
 
-fn refused(refusal: Refusal) -> ApiError {
-    let told = sentence(&refusal);
-    match refusal {
+fn refused(refusal: &Refusal) -> ApiError {
+    let told = sentence(refusal);
+    match *refusal {
         Refusal::Version(_) => unreachable(told),
         Refusal::NotMade => precondition("VaultNotMade", told),
         Refusal::AlreadyMade => ApiError::conflict("VaultAlreadyMade", told),

@@ -1,5 +1,3 @@
-import { count } from '../format';
-
 /** What an entry says, told of whoever did it: "olga" + "logged in". */
 const DID: Record<string, string> = {
   'set-up': 'set the appliance up',
@@ -18,6 +16,7 @@ const DID: Record<string, string> = {
   'totp-on': 'turned the authenticator app on',
   'totp-off': 'turned the authenticator app off',
   'passkey-added': 'added a passkey',
+  'passkey-renamed': 'renamed a passkey',
   'passkey-removed': 'removed a passkey',
   'passkey-copied': 'used a passkey that may have been copied',
   'recovery-code-used': 'used a recovery code',
@@ -102,9 +101,6 @@ export const words = {
   everybody: 'Everybody',
   what: 'What',
   everything: 'Everything',
-  range: (from: number, to: number, total: number) => `${count(from)}–${count(to)} of ${count(total)}`,
-  newer: 'Newer',
-  older: 'Older',
   from: (address: string) => `from ${address}`,
   broken: 'The log is not as it was written',
   brokenAt: (id: string) => `Entry ${id} was changed, or the one before it is missing. Compare with a backup, and find out who had access to the disk.`,

@@ -99,10 +99,7 @@ export const words = {
   allEvents: 'All events',
   noEventsTitle: 'No events yet',
   noEvents: 'What happens to this device is written here: connections, restarts, who changed what.',
-  newer: 'Newer',
-  older: 'Older',
   eventsFailed: 'The events could not be loaded.',
-  eventsOf: (from: string, to: string, all: string) => `${from}–${to} of ${all}`,
   level: { info: 'Info', warning: 'Warning', error: 'Error' } as Record<string, string>,
 
   lastHour: 'Last hour',

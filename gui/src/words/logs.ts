@@ -1,5 +1,3 @@
-import { count } from '../format';
-
 export const words = {
   title: 'Logs',
   search: 'Search messages and devices',
@@ -8,9 +6,6 @@ export const words = {
   info: 'Info',
   warning: 'Warnings',
   error: 'Errors',
-  range: (from: number, to: number, total: number) => `${count(from)}–${count(to)} of ${count(total)}`,
-  newer: 'Newer',
-  older: 'Older',
   ofDevice: (name: string) => `Only ${name}`,
   ofSite: (name: string) => `Only ${name}`,
   aDevice: 'one device',

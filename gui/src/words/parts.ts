@@ -1,3 +1,5 @@
+import { count } from '../format';
+
 /** Words of the components themselves. */
 export const words = {
   showPassword: 'Show password',
@@ -18,6 +20,10 @@ export const words = {
   requestId: 'Request',
   copyRequestId: 'Copy the request id',
   retry: 'Try again',
+  tooMany: 'Too many attempts. You can try again when the time on the button is over.',
+  range: (from: number, to: number, total: number) => `${count(from)}–${count(to)} of ${count(total)}`,
+  newer: 'Newer',
+  older: 'Older',
   typeToConfirm: (text: string) => `Type ${text} to confirm`,
   notifications: 'Notifications',
   openFullPage: 'Open the full page',

@@ -18,8 +18,11 @@ use webauthn_rs::prelude::{
 };
 use zeroize::Zeroizing;
 
+use super::account::is_unseen;
 use super::factors::{self, FactorError};
-use super::{AccountError, Accounts, ClientInfo, Login, LoginId, RecoveryCodes, notices};
+use super::{
+    AccountError, Accounts, Actor, ClientInfo, Login, LoginId, RecoveryCodes, notices, people,
+};
 use crate::audit::Deed;
 use crate::network::{SourceNetwork, is_host_name};
 use crate::seal::Secret;
@@ -134,7 +137,7 @@ fn usable(record: &FactorsRecord, party: &RelyingParty) -> Vec<Passkey> {
 fn name_of(typed: &str) -> Result<String, FactorError> {
     let name = typed.trim();
     let sound = (1..=NAME_CHARS).contains(&name.chars().take(NAME_CHARS + 1).count());
-    if !sound || name.chars().any(char::is_control) {
+    if !sound || name.chars().any(is_unseen) {
         return Err(FactorError::PasskeyName);
     }
     Ok(name.to_owned())
@@ -242,19 +245,22 @@ impl Accounts {
     /// Gives a passkey another name.
     pub async fn rename_passkey(
         &self,
-        account: Uuid,
+        by: Actor,
         id: Uuid,
         name: &str,
     ) -> Result<PasskeyInfo, AccountError> {
         let name = name_of(name)?;
+        let (account, now) = (by.account, self.inner.clock.now());
         let rename = move |writer: &Writer<'_>| {
             let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
             let Some(kept) = record.passkeys.iter_mut().find(|kept| kept.id == id) else {
                 return Ok(Err(FactorError::NoPasskey));
             };
+            let about = format!("{}, called {name} now", kept.name);
             kept.name.clone_from(&name);
             let info = PasskeyInfo::of(kept);
             writer.put(FACTORS, &account, &record)?;
+            people::note(writer, now, by, "passkey-renamed", &about)?;
             Ok(Ok(info))
         };
         Ok(self.inner.store.write(rename).await??)
@@ -381,7 +387,7 @@ mod tests {
     fn l5_a_passkey_has_a_name_that_can_be_shown() {
         assert_eq!(name_of(" Key on the ring ").unwrap(), "Key on the ring");
         assert_eq!(name_of(&"ü".repeat(64)).unwrap().chars().count(), 64);
-        for bad in ["", "  ", "a\0b", &"x".repeat(65), &"x".repeat(100_000)] {
+        for bad in ["", "  ", "a\0b", "a\u{202e}b", &"x".repeat(65), &"x".repeat(100_000)] {
             assert_eq!(name_of(bad), Err(FactorError::PasskeyName));
         }
     }

@@ -1,5 +1,7 @@
 //! Proving with a passkey who sits there: at a login, alone or as its second step, and at a step-up.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -25,13 +27,29 @@ fn count_of(credential: &str) -> Option<u64> {
     stored.pointer("/cred/counter")?.as_u64()
 }
 
+/// Tells an account that somebody may have a copy of a passkey of its own.
+fn tell_copied(
+    writer: &Writer<'_>,
+    account: Uuid,
+    at: Timestamp,
+    from: IpAddr,
+) -> Result<(), StoreError> {
+    Deed::new(&account.to_string(), "passkey-copied", "").sent_from(from).write(writer, at)?;
+    let told = format!(
+        "A passkey of yours was refused, from {from}: it has made fewer signatures than before, so \
+         somebody may have a copy. Remove it and make a new one."
+    );
+    notices::tell(writer, account, at, &told)
+}
+
 /// Writes what an answer said of its passkey. `false`: the passkey is gone, or was used with a later
-/// count meanwhile.
+/// count meanwhile, which is told.
 fn note_use(
     writer: &Writer<'_>,
     account: Uuid,
     used: &AuthenticationResult,
     at: Timestamp,
+    from: IpAddr,
 ) -> Result<bool, StoreError> {
     let mut record = writer.get(FACTORS, &account)?.unwrap_or_default();
     for kept in &mut record.passkeys {
@@ -41,6 +59,7 @@ fn note_use(
         let Some(before) = count_of(&kept.credential) else { return Ok(false) };
         let counts = before > 0 || used.counter() > 0;
         if counts && u64::from(used.counter()) <= before {
+            tell_copied(writer, account, at, from)?;
             return Ok(false);
         }
         passkey.update_credential(used);
@@ -115,8 +134,8 @@ impl Accounts {
             }
             Asked::Enrol(..) | Asked::StepUp(..) => return Err(FactorError::Gone.into()),
         };
-        let now = self.inner.clock.now();
-        let spend = move |writer: &Writer<'_>| note_use(writer, account, &used, now);
+        let (now, from) = (self.inner.clock.now(), client.address.to_canonical());
+        let spend = move |writer: &Writer<'_>| note_use(writer, account, &used, now, from);
         let (era, said) = waited.unzip();
         let entering = Entering { account, era, idle: idle.or(said.flatten()), factor: true };
         let entered = self.enter(entering, client, spend).await?;
@@ -157,16 +176,7 @@ impl Accounts {
         if matches!(error, WebauthnError::CredentialPossibleCompromise) {
             let now = self.inner.clock.now();
             let from = client.address.to_canonical();
-            let tell = move |writer: &Writer<'_>| {
-                Deed::new(&account.to_string(), "passkey-copied", "")
-                    .sent_from(from)
-                    .write(writer, now)?;
-                let told = format!(
-                    "A passkey of yours was refused, from {from}: it has made fewer signatures \
-                     than before, so somebody may have a copy. Remove it and make a new one."
-                );
-                notices::tell(writer, account, now, &told)
-            };
+            let tell = move |writer: &Writer<'_>| tell_copied(writer, account, now, from);
             self.inner.store.write(tell).await?;
         }
         Err(refused(&error).into())
@@ -204,7 +214,8 @@ impl Accounts {
         let used = party.webauthn.finish_passkey_authentication(&credential, &state);
         let used = self.judged(login.account, used, client).await?;
         let (account, now) = (login.account, self.inner.clock.now());
-        let note = move |writer: &Writer<'_>| note_use(writer, account, &used, now);
+        let from = client.address.to_canonical();
+        let note = move |writer: &Writer<'_>| note_use(writer, account, &used, now, from);
         if !self.inner.store.write(note).await? {
             return Err(FactorError::PasskeyWrong.into());
         }

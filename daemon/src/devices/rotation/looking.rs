@@ -31,12 +31,12 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a device said of one account.
 #[derive(Clone)]
-struct Word {
-    device: Uuid,
+pub(super) struct Word {
+    pub(super) device: Uuid,
     /// Of what the device said.
-    number: u64,
-    held: Held,
-    moment: Moment,
+    pub(super) number: u64,
+    pub(super) held: Held,
+    pub(super) moment: Moment,
 }
 
 /// A device, and the number of what it said.
@@ -50,7 +50,7 @@ impl Word {
 
 /// What is to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Deed {
+pub(super) enum Deed {
     /// The credential's record takes note of the version.
     Note(Uuid, u64),
     /// Somebody set another password on the device itself.
@@ -137,7 +137,7 @@ impl Inner {
                 writing
                     .iter()
                     .zip(&*deeds)
-                    .map(|(word, deed)| act(writer, word, deed, now))
+                    .map(|(word, deed)| act(writer, word, deed.as_ref(), now))
                     .collect()
             };
             let news: Vec<News> = self.store.write(write).await?;
@@ -262,7 +262,7 @@ impl Inner {
 
 /// What people are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
+pub(super) enum News {
     None,
     Older,
     Changed,
@@ -288,7 +288,7 @@ pub(super) fn generated(device: Uuid, account: &str, now: i64) -> CredentialReco
 }
 
 /// What follows from each word, as far as something does.
-fn deeds(reader: &Reader, words: &[Word]) -> Result<Vec<Option<Deed>>, StoreError> {
+pub(super) fn deeds(reader: &Reader, words: &[Word]) -> Result<Vec<Option<Deed>>, StoreError> {
     let mut unnamed = HashMap::new();
     if words.iter().any(|word| word.held.holds.is_none()) {
         let wanted: HashMap<(Uuid, &str), ()> = words
@@ -329,10 +329,10 @@ fn deed(
     })
 }
 
-fn act(
+pub(super) fn act(
     writer: &Writer<'_>,
     word: &Word,
-    deed: &Option<Deed>,
+    deed: Option<&Deed>,
     now: i64,
 ) -> Result<News, StoreError> {
     let fresh = || generated(word.device, &word.held.account, now);

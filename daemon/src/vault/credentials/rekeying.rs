@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::opening::sealed;
 use super::{CredentialError, Credentials, time};
-use crate::audit::{Actor, append, note};
+use crate::audit::{Actor, note};
 use crate::store::records::{CredentialRecord, SecretRecord};
 use crate::store::tables::{CREDENTIALS, SETTINGS};
 use crate::store::{Reader, StoreError, Writer};
 use crate::supervisor::{Essential, Supervisor};
 use crate::vault::VaultError;
+use crate::vault::crypto::epoch_of;
 use crate::vault::protocol::{AT_ONCE, Key, MasterKey, Refusal, Sealed};
 
 /// Under this name [`SETTINGS`] has the key pairs that there were.
@@ -22,7 +23,7 @@ const FORMER_KEYS: &str = "vault/former-keys";
 /// Key pairs that are listed.
 const LISTED: usize = 50;
 /// How often a re-key that was interrupted is tried again, unless the vault says something before.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// A key pair that there was. Its key file and shares open backups from its time and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +52,12 @@ impl Credentials {
         let former = KeptKey { epoch: before.epoch, until: now.as_millisecond() };
         let write = move |writer: &Writer<'_>| {
             let mut keys = kept(writer.get(SETTINGS, FORMER_KEYS)?);
-            keys.retain(|key| key.epoch != former.epoch);
-            keys.insert(0, former);
-            keys.truncate(LISTED);
-            let text = serde_json::to_string(&keys).unwrap_or_default();
-            writer.put(SETTINGS, FORMER_KEYS, &text)?;
+            // Begun again, it makes another master password for the same new pair.
+            if !before.rekeying {
+                keys.insert(0, former);
+                keys.truncate(LISTED);
+                put_kept(writer, &keys)?;
+            }
             note(writer, now, by, "vault-rekeyed", &format!("key pair {}", former.epoch))
         };
         // The new master password exists and is shown this once, whatever the store says.
@@ -79,21 +81,23 @@ impl Credentials {
         supervisor.spawn("vault re-key", Essential::Yes, async move {
             let mut status = room.inner.vault.watch();
             loop {
-                let due = status
+                let rekeying = status
                     .borrow_and_update()
                     .as_ref()
                     .is_some_and(|status| status.rekeying && !status.sealed);
-                if due && let Err(error) = room.go_on().await {
+                let mut again = false;
+                if rekeying && let Err(error) = room.go_on().await {
                     tracing::warn!(%error, "the re-key was interrupted and goes on by itself");
+                    again = true;
                 }
                 let pause = async {
                     tokio::select! {
                         changed = status.changed() => if changed.is_err() {
-                            // The vault's end is gone: so is the daemon.
+                            // Nobody will tell any more: the daemon stops.
                             std::future::pending::<()>().await;
                         },
                         () = room.inner.rekey.notified() => {}
-                        () = tokio::time::sleep(AGAIN), if due => {}
+                        () = tokio::time::sleep(AGAIN), if again => {}
                     }
                 };
                 if token.run_until_cancelled(pause).await.is_none() {
@@ -124,11 +128,8 @@ impl Credentials {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.inner.vault.end_rekey().await?;
-        let now = self.inner.clock.now();
-        let about = format!("key pair {epoch}; {} secrets did not open", lost.len());
-        let write = move |writer: &Writer<'_>| append(writer, now, "vault", "rekey-ended", &about);
-        Ok(self.inner.store.write(write).await?)
+        // The vault drops the former key pair once the new key file has been given back.
+        Ok(self.inner.vault.end_rekey().await?)
     }
 
     /// What is damaged must not keep the rest from its new seal. It is left as it is.
@@ -169,6 +170,12 @@ impl Credentials {
     }
 }
 
+fn put_kept(writer: &Writer<'_>, keys: &[KeptKey]) -> Result<(), StoreError> {
+    let text = serde_json::to_string(keys)
+        .map_err(|error| StoreError::Record { table: "settings", problem: error.to_string() })?;
+    writer.put(SETTINGS, FORMER_KEYS, &text)
+}
+
 fn kept(text: Option<String>) -> Vec<KeptKey> {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
@@ -194,10 +201,4 @@ fn some_old(
         found.extend(old.take(room).map(|secret| sealed(id, secret)));
     })?;
     Ok(found)
-}
-
-/// The number of the key pair that sealed something: after a byte of format.
-fn epoch_of(sealed: &[u8]) -> Option<u32> {
-    let (number, _) = sealed.get(1..)?.split_first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*number))
 }

@@ -68,7 +68,7 @@ pub(super) fn read(text: &str, directory: &Directory) -> Result<Rows, Credential
         .from_reader(text.as_bytes());
     let mut record = StringRecord::new();
     let mut header = None;
-    while reader.read_record(&mut record).map_err(unreadable)? {
+    while reader.read_record(&mut record).map_err(|error| unreadable(&error))? {
         let line = record.position().map_or(0, csv::Position::line);
         let Some(columns) = &header else {
             header = Some(columns_of(&record, line, &mut rows));
@@ -96,7 +96,7 @@ pub(super) fn read(text: &str, directory: &Directory) -> Result<Rows, Credential
     Ok(rows)
 }
 
-fn unreadable(error: csv::Error) -> CredentialError {
+fn unreadable(error: &csv::Error) -> CredentialError {
     CredentialError::Form(format!("the file is no CSV: {error}"))
 }
 

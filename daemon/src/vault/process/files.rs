@@ -10,18 +10,46 @@ use zeroize::Zeroizing;
 
 /// The directory.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Steps on the disk until the power goes.
+    #[cfg(test)]
+    pub(super) steps: std::sync::Arc<std::sync::atomic::AtomicU32>,
+}
 
 impl Folder {
     /// Makes it where it is missing, and closes it to others.
     pub(super) fn open(path: &Path) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         fs::set_permissions(path, Permissions::from_mode(0o700))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            #[cfg(test)]
+            steps: std::sync::Arc::new(u32::MAX.into()),
+        })
+    }
+
+    /// Before each step on the disk. In a test the power may go here, and then stays away.
+    #[cfg(test)]
+    fn step(&self) -> Result<()> {
+        let less = |steps: u32| (steps > 0).then(|| steps - 1);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        let there = self.steps.fetch_update(order, order, less);
+        there.map(|_| ()).map_err(|_| std::io::Error::other("the power is gone"))
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "outside tests nothing happens"
+    )]
+    fn step(&self) -> Result<()> {
+        Ok(())
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// What a file says, `bound` bytes at most; none where there is no such file.
@@ -46,19 +74,42 @@ impl Folder {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let draft = self.path(&format!("{name}.new"));
         let written = self.write_draft(&draft, bytes).and_then(|()| {
+            self.step()?;
             fs::rename(&draft, self.path(name))?;
             self.sync()
         });
-        if written.is_err() {
+        if written.is_err() && self.step().is_ok() {
             fs::remove_file(&draft).ok();
         }
         written
     }
 
     fn write_draft(&self, draft: &Path, bytes: &[u8]) -> Result<()> {
+        self.step()?;
         let mut file = private().create(true).truncate(true).open(draft)?;
-        file.write_all(bytes)?;
+        let (one, two) = bytes.split_at(bytes.len() / 2);
+        file.write_all(one)?;
+        self.step()?;
+        file.write_all(two)?;
+        self.step()?;
         file.sync_all()
+    }
+
+    /// Adds to a file that has this length. Durable when it returns; where it fails, what was there
+    /// is still there, and no half of what was to come.
+    pub(super) fn add(&self, file: &mut File, length: u64, bytes: &[u8]) -> Result<()> {
+        let (one, two) = bytes.split_at(bytes.len() / 2);
+        let written = self
+            .step()
+            .and_then(|()| file.write_all(one))
+            .and_then(|()| self.step())
+            .and_then(|()| file.write_all(two))
+            .and_then(|()| self.step())
+            .and_then(|()| file.sync_data());
+        if written.is_err() && self.step().is_ok() {
+            file.set_len(length).ok();
+        }
+        written
     }
 
     /// A file that is added to.
@@ -73,12 +124,14 @@ impl Folder {
 
     /// Gives a file another name, in the place of what has it.
     pub(super) fn rename(&self, name: &str, to: &str) -> Result<()> {
+        self.step()?;
         fs::rename(self.path(name), self.path(to))?;
         self.sync()
     }
 
     /// Takes a file away, if it is there.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
+        self.step()?;
         match fs::remove_file(self.path(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| self.sync()),
@@ -87,12 +140,13 @@ impl Folder {
 
     /// The names of all files.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.0)?;
+        let entries = fs::read_dir(&self.path)?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn sync(&self) -> Result<()> {
-        File::open(&self.0)?.sync_all()
+        self.step()?;
+        File::open(&self.path)?.sync_all()
     }
 }
 

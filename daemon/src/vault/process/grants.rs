@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Error, Result, Write};
+use std::io::{Error, Result};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -57,14 +57,11 @@ impl Grants {
             let Some(job) = name.strip_prefix(NAME).and_then(|id| id.parse().ok()) else {
                 continue;
             };
-            match Grant::read(folder, &name)? {
-                Some(grant) => {
-                    grants.alive.insert(job, grant);
-                }
-                None => {
-                    tracing::warn!(%job, "a grant is damaged and has ended");
-                    folder.remove(&name)?;
-                }
+            if let Some(grant) = Grant::read(folder, &name)? {
+                grants.alive.insert(job, grant);
+            } else {
+                tracing::warn!(%job, "a grant is damaged and has ended");
+                folder.remove(&name)?;
             }
         }
         Ok(grants)
@@ -131,7 +128,7 @@ impl Grants {
     /// Counts a secret of each, durably. Whether the job may have them; if not, none is counted.
     pub(super) fn take(&mut self, job: Uuid, credentials: &[Uuid]) -> Result<bool> {
         match self.alive.get_mut(&job) {
-            Some(grant) => grant.take(credentials),
+            Some(grant) => grant.take(&self.folder, credentials),
             None => Ok(false),
         }
     }
@@ -156,17 +153,14 @@ impl Grant {
         fits.then_some(places)
     }
 
-    fn take(&mut self, credentials: &[Uuid]) -> Result<bool> {
+    fn take(&mut self, folder: &Folder, credentials: &[Uuid]) -> Result<bool> {
         let Some(places) = self.after(credentials) else { return Ok(false) };
         let text: Vec<u8> = places
             .iter()
             .flat_map(|place| u32::try_from(*place).unwrap_or(u32::MAX).to_be_bytes())
             .collect();
         let frame = framed(&text);
-        if let Err(error) = self.file.write_all(&frame).and_then(|()| self.file.sync_data()) {
-            self.file.set_len(self.length).ok();
-            return Err(error);
-        }
+        folder.add(&mut self.file, self.length, &frame)?;
         self.length += frame.len() as u64;
         self.count(&text);
         Ok(true)

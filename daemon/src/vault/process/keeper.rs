@@ -131,7 +131,7 @@ impl Keeper {
         let now = self.now();
         let mut inner = self.lock();
         let given = inner.shares.given(now.lived);
-        let (state, opened) = (inner.state.as_ref(), inner.counter.opened);
+        let state = inner.state.as_ref();
         let split = state.and_then(|state| state.split.as_ref());
         let an_hour = state.map_or(0, |state| state.an_hour);
         let key = state.and_then(|state| PublicKey::from_bytes(&state.public).ok());
@@ -148,7 +148,7 @@ impl Keeper {
             proofs: state.map_or_else(Vec::new, State::proofs),
             an_hour,
             left: inner.counter.left(an_hour, now.lived),
-            opened,
+            opened: inner.counter.opened,
             rekeying: state.is_some_and(State::is_rekeying),
             memory_locked: self.memory_locked,
             own_unit: self.own_unit,

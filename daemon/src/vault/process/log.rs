@@ -5,7 +5,7 @@
 //! off at the end is cut at the last whole entry, and that stands in the log itself.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Result, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Result};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -87,11 +87,7 @@ impl Log {
             text.push(b'\n');
             number += 1;
         }
-        if let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data()) {
-            // What has been written of it, a full disk's half line, must not stand before the next.
-            self.file.set_len(self.length).ok();
-            return Err(error);
-        }
+        self.folder.add(&mut self.file, self.length, &text)?;
         self.length += text.len() as u64;
         (self.next, self.last) = (number, last);
         Ok(())
@@ -182,7 +178,12 @@ fn link(before: [u8; 32], number: u64, at: i64, what: &str, about: &str) -> [u8;
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        text.extend(
+            [byte >> 4, byte & 15].map(|half| char::from_digit(half.into(), 16)).iter().flatten(),
+        );
+        text
+    })
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -57,6 +57,8 @@ pub enum Running {
         socket: PathBuf,
         /// The daemon's user, where it is another than its own.
         daemon: Option<String>,
+        /// Refuse to run where memory cannot be kept out of swap.
+        locked: bool,
     },
 }
 
@@ -102,11 +104,11 @@ pub enum ProcessError {
 pub fn run(running: &Running) -> Result<(), ProcessError> {
     hardening::harden()?;
     let memory_locked = hardening::lock_memory();
-    let (directory, own_unit) = match running {
-        Running::Child { directory } => (directory, false),
-        Running::Unit { directory, .. } => (directory, true),
+    let (directory, own_unit, locked) = match running {
+        Running::Child { directory } => (directory, false, false),
+        Running::Unit { directory, locked, .. } => (directory, true, *locked),
     };
-    if own_unit && !memory_locked {
+    if locked && !memory_locked {
         return Err(ProcessError::Swap);
     }
     let unusable = |source| ProcessError::Directory { path: directory.clone(), source };

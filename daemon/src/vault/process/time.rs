@@ -50,7 +50,7 @@ mod tests {
         let (clock, hand) = Clock::manual(Timestamp::from_second(1_000_000).unwrap());
         let times = Times::resume(clock.clone(), Moment::default());
         assert_eq!(times.now().lived, 0);
-        hand.advance(Duration::from_secs(9_000));
+        hand.advance(Duration::from_mins(150));
         assert_eq!(times.now().lived, 0, "forward");
         tokio::time::advance(Duration::from_secs(5)).await;
         let last = times.now();

@@ -1,0 +1,184 @@
+//! A small system with the real systemd, booted in a container over this machine's own `/usr`: our units, our users, one
+//! boot after the other on the same data. It shares the machine's network, and nothing else that can be written.
+
+use crate::client::Client;
+use crate::process::{Process, binary};
+use crate::{run_tool, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getuid};
+use serde_json::Value;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Where the programs are inside: `/usr` is the machine's and cannot be written.
+const PROGRAMS: &str = "/opt/aerie";
+
+/// A running system. Ends, with its data, when it is dropped.
+pub struct Booted {
+    folder: TempDir,
+    container: Process,
+    https: SocketAddr,
+}
+
+impl Booted {
+    /// Whether this user may boot one. Nobody but root may.
+    pub fn is_possible() -> bool {
+        getuid().is_root()
+    }
+
+    /// Boots with an appliance that nobody has set up.
+    pub async fn start() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        for part in ["etc", "lib/aerie", "lib/aerie-vault"] {
+            fs::create_dir_all(folder.path().join(part)).expect("a folder");
+        }
+        write_configuration(&folder.path().join("etc"));
+        let container = boot(folder.path());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut booted = Self { folder, container, https: nowhere };
+        booted.become_healthy().await;
+        booted
+    }
+
+    /// Ends everything that runs and boots again on the same data.
+    pub async fn reboot(mut self) -> Self {
+        // As a machine does whose power goes.
+        let init = i32::try_from(self.init().await).expect("a process id");
+        kill(Pid::from_raw(init), Signal::SIGKILL).expect("it ends");
+        self.container.ended(crate::PATIENCE).await;
+        self.container = boot(self.folder.path());
+        self.become_healthy().await;
+        self
+    }
+
+    /// `systemctl` inside; what it printed.
+    pub async fn systemctl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-u", "-i", "-p", "-t", &self.init().await.to_string(), "systemctl"]);
+        let printed = run_tool(command_with(command, arguments)).await;
+        assert_eq!(printed.code, Some(0), "systemctl {arguments:?}: {}", printed.everything);
+        printed.output
+    }
+
+    /// Starts a unit again, and waits until the appliance answers.
+    pub async fn restart(&mut self, unit: &str) {
+        self.forget_addresses();
+        self.systemctl(&["restart", unit]).await;
+        self.become_healthy().await;
+    }
+
+    /// The main process of a unit, as this machine counts.
+    pub async fn process_of(&self, unit: &str) -> u32 {
+        let own = self.systemctl(&["show", "--property=MainPID", "--value", unit]).await;
+        let own = own.trim();
+        // The last of a process's numbers is the innermost namespace's.
+        let is_it = |status: &str| {
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.is_some_and(|numbers| {
+                let numbers: Vec<&str> = numbers.split_whitespace().collect();
+                numbers.len() > 1 && numbers.last() == Some(&own)
+            })
+        };
+        let processes = fs::read_dir("/proc").expect("/proc").flatten();
+        let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let found = ids.find(|id: &u32| {
+            fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| is_it(&status))
+        });
+        found.unwrap_or_else(|| panic!("{unit} has no process {own}"))
+    }
+
+    /// A client without a token.
+    pub fn client(&self) -> Client {
+        Client::new(self.https)
+    }
+
+    /// The daemon's data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("lib/aerie")
+    }
+
+    /// systemd's own process, as this machine counts.
+    async fn init(&self) -> u32 {
+        let id = self.container.id();
+        let children = PathBuf::from(format!("/proc/{id}/task/{id}/children"));
+        until("systemd has begun", async || {
+            let children = fs::read_to_string(&children).ok()?;
+            children.split_whitespace().next()?.parse().ok()
+        })
+        .await
+    }
+
+    fn forget_addresses(&self) {
+        drop(fs::remove_file(self.data().join("addresses.json")));
+    }
+
+    async fn become_healthy(&mut self) {
+        let file = self.data().join("addresses.json");
+        let container = &mut self.container;
+        self.https = until("the appliance is healthy", async || {
+            if let Some(status) = container.status() {
+                panic!("the system ended with {status}");
+            }
+            let written: Value = serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()?;
+            let https = written["https"][0].as_str()?.parse().ok()?;
+            (Client::new(https).health().await? == 200).then_some(https)
+        })
+        .await;
+    }
+}
+
+fn command_with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
+/// What the image has in `/etc`, with programs and ports of this test's.
+fn write_configuration(etc: &Path) {
+    let listen = "listen = [\"127.0.0.1:0\"]\n";
+    let config = format!(
+        "data_dir = \"/var/lib/aerie\"\n[http]\n{listen}[https]\n{listen}[accounts]\nbcrypt_cost = 6\n\
+         [vault]\nsocket = \"/run/aerie-vault/socket\"\ndir = \"/var/lib/aerie-vault\"\n"
+    );
+    fs::write(etc.join("aerie.toml"), config).expect("written");
+    for (unit, verb) in [("aerie", "serve"), ("aerie-vault", "vault")] {
+        let start = format!("{PROGRAMS}/aerie {verb} --config /etc/aerie/aerie.toml");
+        let text = format!("[Service]\nExecStart=\nExecStart={start}\n");
+        fs::write(etc.join(format!("{unit}.conf")), text).expect("written");
+    }
+    let wants = "[Unit]\nRequires=basic.target\nWants=aerie.service aerie-vault.service\n";
+    fs::write(etc.join("test.target"), wants).expect("written");
+}
+
+fn boot(folder: &Path) -> Process {
+    drop(fs::remove_file(folder.join("lib/aerie/addresses.json")));
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd");
+    let etc = folder.join("etc");
+    let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
+    let machine = format!("aerie-{}", name.trim_start_matches('.').to_lowercase());
+    let mut command = Command::new("systemd-nspawn");
+    command.args(["--quiet", "--register=no", "--keep-unit", "--directory=/", "--volatile=yes"]);
+    command.args(["--console=pipe", "--boot", &format!("--machine={machine}")]);
+    let mut bind = |how: &str, from: &Path, to: &str| {
+        command.arg(format!("--{how}={}:{to}", from.display()));
+    };
+    let system = "/etc/systemd/system";
+    for unit in ["aerie", "aerie-vault"] {
+        let name = format!("{unit}.service");
+        bind("bind-ro", &units.join(&name), &format!("{system}/{name}"));
+        let programs = format!("{system}/{name}.d/programs.conf");
+        bind("bind-ro", &etc.join(format!("{unit}.conf")), &programs);
+    }
+    // It would ask somebody at the console.
+    bind("bind-ro", Path::new("/dev/null"), &format!("{system}/systemd-firstboot.service"));
+    bind("bind-ro", &etc.join("test.target"), &format!("{system}/aerie-test.target"));
+    bind("bind-ro", &units.join("aerie.sysusers"), "/etc/sysusers.d/aerie.conf");
+    bind("bind-ro", &etc.join("aerie.toml"), "/etc/aerie/aerie.toml");
+    bind("bind-ro", &binary("aerie"), &format!("{PROGRAMS}/aerie"));
+    bind("bind", &folder.join("lib/aerie"), "/var/lib/aerie");
+    bind("bind", &folder.join("lib/aerie-vault"), "/var/lib/aerie-vault");
+    command.arg("systemd.unit=aerie-test.target");
+    Process::start("systemd-nspawn", command, &folder.join("console.log"))
+}

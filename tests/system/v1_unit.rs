@@ -1,0 +1,57 @@
+//! The units, as systemd's own judges see them.
+
+use aerie_tests::run_tool;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The units, and how much of the machine each may reach, in hundredths of what systemd calls exposure.
+const UNITS: [(&str, &str); 2] = [("aerie-vault.service", "10"), ("aerie.service", "20")];
+
+/// A small system with the units, in a folder of the test's own.
+fn root() -> TempDir {
+    let root = TempDir::new().expect("a folder");
+    let units = root.path().join("etc/systemd/system");
+    let program = root.path().join("usr/bin/aerie");
+    fs::create_dir_all(&units).expect("a folder");
+    fs::create_dir_all(program.parent().expect("a folder")).expect("a folder");
+    fs::write(&program, "#!/bin/sh\n").expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    // Targets that every service depends on without saying so.
+    for target in ["basic", "multi-user", "network-online", "shutdown", "sysinit"] {
+        let file = units.join(format!("{target}.target"));
+        fs::write(file, "[Unit]\nDescription=There\n").expect("written");
+    }
+    for (unit, _) in UNITS {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").join(unit);
+        fs::copy(ours, units.join(unit)).expect("copied");
+    }
+    root
+}
+
+#[tokio::test]
+async fn v1_systemd_understands_every_line_of_the_units() {
+    let root = root();
+    for (unit, _) in UNITS {
+        let mut command = Command::new("systemd-analyze");
+        command.arg("verify").arg("--root").arg(root.path());
+        command.arg(root.path().join("etc/systemd/system").join(unit));
+        let printed = run_tool(command).await;
+        // A key that it does not know is a warning, and exit status 0.
+        assert_eq!((printed.code, printed.everything.as_str()), (Some(0), ""), "{unit}");
+    }
+}
+
+#[tokio::test]
+async fn v1_systemd_finds_hardly_anything_that_the_units_could_reach() {
+    let root = root();
+    for (unit, bound) in UNITS {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["security", "--offline=true", "--no-pager"]);
+        command.arg(format!("--threshold={bound}")).arg("--root").arg(root.path()).arg(unit);
+        let printed = run_tool(command).await;
+        assert_eq!(printed.code, Some(0), "{unit}: {}", printed.everything);
+    }
+}
