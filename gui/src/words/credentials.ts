@@ -82,7 +82,6 @@ export const words = {
   revealVersion: (version: number) => `Reveal version ${version}`,
   hide: 'Hide',
   hiddenIn: (seconds: number) => `Hidden again in ${seconds} s`,
-  hidden: 'The password is hidden again.',
   notRevealed: 'It was not revealed.',
   passwordOf: (account: string) => `Password of ${account}`,
 
@@ -133,7 +132,6 @@ export const words = {
   allowedNone: 'The device does not let the appliance set passwords',
   allowedHow: 'Add these two lines to /etc/aerie-agent.toml on the device and restart the agent:',
   allowedLines: '[passwords]\naccounts = ["admin"]',
-  openVault: 'To the vault',
   noVault: 'There is no vault yet.',
   makeVault: 'Make the vault',
 };
