@@ -7,9 +7,11 @@ export const routes: readonly Route[] = [
   { pattern: '/devices/:id/:tab?', section: 'devices', load: () => import('./pages/device/Device.svelte') },
   { pattern: '/sites', section: 'sites', load: () => import('./pages/sites/Sites.svelte') },
   { pattern: '/sites/:id', section: 'sites', load: () => import('./pages/sites/Site.svelte') },
+  { pattern: '/jobs', load: () => import('./pages/jobs/Jobs.svelte') },
+  { pattern: '/jobs/:id', load: () => import('./pages/jobs/Job.svelte') },
   { pattern: '/logs', section: 'logs', load: () => import('./pages/logs/Logs.svelte') },
   { pattern: '/settings/ports/confirm', bare: true, load: () => import('./pages/settings/ports/ConfirmPorts.svelte') },
-  { pattern: '/settings/:topic?', section: 'settings', load: () => import('./pages/settings/Settings.svelte') },
+  { pattern: '/settings/:topic?/:part?', section: 'settings', load: () => import('./pages/settings/Settings.svelte') },
   { pattern: '/login', bare: true, load: () => import('./pages/login/Login.svelte') },
   { pattern: '/setup', bare: true, load: () => import('./pages/setup/Setup.svelte') },
   ...(import.meta.env.DEV

@@ -109,6 +109,15 @@ export class Appliance {
     await this.api("POST", "/user/login", { username: account.name, password: account.password });
   }
 
+  /** A crowd of simulated devices with this device key. */
+  async startCrowd(key: string, devices: number): Promise<void> {
+    const file = join(this.folder, "crowd-key");
+    await writeFile(file, key);
+    const log = openSync(join(this.folder, "crowd.log"), "a");
+    const wanted = ["--key-file", file, "--devices", String(devices)];
+    this.agents.push(spawn(join(binaries, "aerie-simulator"), wanted, { stdio: ["ignore", log, log] }));
+  }
+
   /** A real agent with this device key; its terminal is the present user's shell. */
   async startAgent(key: string): Promise<void> {
     const home = join(this.folder, `agent-${this.agents.length}`);

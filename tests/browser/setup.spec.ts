@@ -27,6 +27,11 @@ test("d1 an owner sets the appliance up", async ({ page, appliance }, info) => {
   await inspect(page, info, "setup-appliance");
   await page.getByRole("button", { name: "Finish set-up" }).click();
 
+  // The vault can be made now or later; who leaves it here finds it in the settings.
+  await expect(page.getByRole("heading", { name: "Credentials vault" })).toBeVisible();
+  await inspect(page, info, "setup-vault");
+  await page.getByRole("button", { name: "Later" }).click();
+
   await expect(page.getByRole("heading", { name: "Ready" })).toBeVisible();
   await expect(page.getByText("Waiting for your first device")).toBeVisible();
   await inspect(page, info, "setup-ready");

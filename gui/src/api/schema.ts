@@ -369,6 +369,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All jobs that are kept, the newest first. */
+        get: operations["getJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One job. */
+        get: operations["getJobsId"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a job. What is being done is finished; what is not begun is given up. */
+        post: operations["postJobsIdCancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/jobs/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a job has to do, and how far each of it is. */
+        get: operations["getJobsIdItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/jobs/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries what has failed once more, and goes on with a job that has stopped by itself.
+         * @description The vault grants anew what the job needs, so it may want its proof.
+         */
+        post: operations["postJobsIdRetry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/logs": {
         parameters: {
             query?: never;
@@ -1324,6 +1412,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/vault/credentials/regenerate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the accounts of several devices new passwords, as the published API names it. */
+        post: operations["postVaultCredentialsRegenerate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/vault/credentials/unlock": {
         parameters: {
             query?: never;
@@ -1567,6 +1672,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/nms/api/v2.1/vault/rotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives accounts on devices new passwords, which the vault makes and keeps.
+         * @description Works while the vault is sealed. Devices that are away follow when they are back.
+         */
+        post: operations["postVaultRotations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/nms/api/v2.1/vault/split": {
         parameters: {
             query?: never;
@@ -1612,6 +1737,23 @@ export interface paths {
         put?: never;
         /** Keeps a password of a device that somebody types in. The device is not told. */
         post: operations["postVaultIdCredentialsChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/nms/api/v2.1/vault/{id}/credentials/regenerate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the accounts of a device new passwords, as the published API names it. */
+        post: operations["postVaultIdCredentialsRegenerate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2042,6 +2184,11 @@ export interface components {
             /** @description The device is showing where it is. */
             locating: boolean;
             /**
+             * @description Local accounts whose passwords the device's own settings let the appliance set, as it said
+             *     when it last connected.
+             */
+            passwordAccounts: string[];
+            /**
              * Format: int64
              * @description Bytes.
              */
@@ -2445,6 +2592,103 @@ export interface components {
             /** @description From the device. */
             transmit: components["schemas"]["StatisticsSeries"];
         };
+        /** @description A long work. */
+        Job: {
+            /** @description Whose passwords. */
+            accounts: string[];
+            by?: components["schemas"]["JobOwner"] | null;
+            counts: components["schemas"]["JobCounts"];
+            createdAt: components["schemas"]["Time"];
+            endedAt?: components["schemas"]["Time"] | null;
+            form: components["schemas"]["PasswordForm"];
+            /** Format: uuid */
+            id: string;
+            /** @description What kind: rotation. */
+            kind: string;
+            notBefore?: components["schemas"]["Time"] | null;
+            /**
+             * Format: int32
+             * @description Devices at once.
+             */
+            parallel: number;
+            /** @description waiting, running, paused, stopped, cancelled or done. */
+            state: string;
+            /**
+             * Format: int32
+             * @description After how many failures in a row it stops.
+             */
+            stopAfterFailures: number;
+            /** @description Why it has stopped by itself; else empty. */
+            stoppedBecause: string;
+            /** @description What it does, for people. */
+            title: string;
+            /** @description What it waits for: window, vault or devices; else empty. */
+            waitsFor: string;
+            /**
+             * Format: int32
+             * @description For how many minutes each day from then.
+             */
+            windowMinutes?: number | null;
+        };
+        /** @description How many items are how far. */
+        JobCounts: {
+            /** Format: int32 */
+            cancelled: number;
+            /** Format: int32 */
+            done: number;
+            /** Format: int32 */
+            failed: number;
+            /**
+             * Format: int32
+             * @description Of those that wait, those whose device is away.
+             */
+            offline: number;
+            /** Format: int32 */
+            running: number;
+            /** Format: int32 */
+            total: number;
+            /** Format: int32 */
+            waiting: number;
+        };
+        /** @description One thing that a job has to do. */
+        JobItem: {
+            account: string;
+            /**
+             * Format: int32
+             * @description How often it was begun.
+             */
+            attempts: number;
+            changedAt: components["schemas"]["Time"];
+            /** Format: uuid */
+            deviceId?: string | null;
+            /** @description Empty once the device is gone. */
+            deviceName: string;
+            /** @description Why it failed, or what else there is to say. */
+            message: string;
+            /**
+             * Format: int32
+             * @description Its number in the job.
+             */
+            number: number;
+            /** @description waiting, offline, running, done, failed or cancelled. */
+            state: string;
+        };
+        /** @description A page of a job's items. */
+        JobItemPage: {
+            items: components["schemas"]["JobItem"][];
+            pagination: components["schemas"]["Pagination"];
+        };
+        /** @description Jobs, the newest first. */
+        JobList: {
+            items: components["schemas"]["Job"][];
+        };
+        /** @description Who began a job. */
+        JobOwner: {
+            /** Format: uuid */
+            id: string;
+            /** @description Empty once the account is gone. */
+            username: string;
+        };
         /** @description The login still counts, and was extended. */
         KeepAlive: {
             message: string;
@@ -2555,7 +2799,10 @@ export interface components {
             sealed: boolean;
             /** @enum {string} */
             type: "vault";
-        } | {
+        } | (components["schemas"]["Job"] & {
+            /** @enum {string} */
+            type: "job";
+        }) | {
             /** @enum {string} */
             type: "resync";
         };
@@ -2980,6 +3227,16 @@ export interface components {
             /** @description Why not. */
             reason?: string | null;
         };
+        /** @description What the new passwords look like. */
+        PasswordForm: {
+            /** @description readable, letters-and-digits or with-signs. */
+            alphabet: string;
+            /**
+             * Format: int32
+             * @description Characters.
+             */
+            length: number;
+        };
         /** @description A change that waits to be confirmed. */
         PendingPorts: {
             /** @description Where to confirm it. */
@@ -3132,6 +3389,11 @@ export interface components {
             /** @description Each takes the place of a second factor once. */
             codes: string[];
         };
+        /** @description Devices whose passwords are to be new. */
+        RegenerateRequest: {
+            /** @description The devices, at most 1000. */
+            ids: string[];
+        };
         /** @description A new master password, this one time. */
         RekeyedView: {
             /** @description What the files and shares before are still good for. */
@@ -3170,6 +3432,49 @@ export interface components {
             password: string;
             /** Format: int64 */
             version: number;
+        };
+        /** @description Which passwords are to be new, and how. */
+        RotationRequest: {
+            /** @description Of these local accounts; none: of all that each device allows. */
+            accounts?: string[];
+            /** @description All devices. */
+            all?: boolean;
+            /** @description readable, letters-and-digits or with-signs. */
+            alphabet?: string;
+            /** @description These devices, at most 1000. One of `deviceIds`, `siteId` and `all` is needed. */
+            deviceIds?: string[] | null;
+            /**
+             * Format: int32
+             * @description Characters of the new passwords.
+             */
+            length?: number;
+            /**
+             * Format: int32
+             * @description Devices at once.
+             */
+            parallel?: number;
+            /** @description For the vault's log. */
+            reason?: string | null;
+            /**
+             * Format: uuid
+             * @description All devices of this site.
+             */
+            siteId?: string | null;
+            /**
+             * Format: date-time
+             * @description When it may begin; at once, if not set.
+             */
+            startAt?: string | null;
+            /**
+             * Format: int32
+             * @description After how many failures in a row it stops by itself.
+             */
+            stopAfterFailures?: number;
+            /**
+             * Format: int32
+             * @description For how many minutes each day from then.
+             */
+            windowMinutes?: number | null;
         };
         /** @description A secret that an account was shown. */
         SecretSeen: {
@@ -5005,6 +5310,275 @@ export interface operations {
             };
             /** @description There is no such device */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getJobsId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postJobsIdCancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Only an admin may do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description JobEnded */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getJobsIdItems: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those in these states: waiting, offline, running, done, failed, cancelled. May be
+                 *     repeated.
+                 */
+                state?: string[];
+                /** @description Items a page, 1 to 1000. */
+                count?: number;
+                /** @description Which page, from 1. */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of its items */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobItemPage"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description PasswordChangeRequired or SecondFactorRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postJobsIdRetry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description NothingFailed, JobCancelled or TooManyJobs */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8599,6 +9173,78 @@ export interface operations {
             };
         };
     };
+    postVaultCredentialsRegenerate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegenerateRequest"];
+            };
+        };
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postVaultCredentialsUnlock: {
         parameters: {
             query?: never;
@@ -9850,6 +10496,87 @@ export interface operations {
             };
         };
     };
+    postVaultRotations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotationRequest"];
+            };
+        };
+        responses: {
+            /** @description The job */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The body is not as this call needs it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description TooManyJobs or NoAccounts */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     postVaultSplit: {
         parameters: {
             query?: never;
@@ -10061,6 +10788,68 @@ export interface operations {
                 };
             };
             /** @description VaultNotMade */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postVaultIdCredentialsRegenerate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the vault wants its proof */
+                "Vault-Pass"?: string | null;
+            };
+            path: {
+                /** @description The device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Log in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description StepUpRequired or VaultProofRequired */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description VaultSealed or VaultNotMade */
             412: {
                 headers: {
                     [name: string]: unknown;

@@ -1,5 +1,7 @@
 import CircleHelp from '@lucide/svelte/icons/circle-question-mark';
 import Inbox from '@lucide/svelte/icons/inbox';
+import KeyRound from '@lucide/svelte/icons/key-round';
+import ListChecks from '@lucide/svelte/icons/list-checks';
 import LogOut from '@lucide/svelte/icons/log-out';
 import MapPinPlus from '@lucide/svelte/icons/map-pin-plus';
 import Moon from '@lucide/svelte/icons/moon';
@@ -10,6 +12,7 @@ import Sun from '@lucide/svelte/icons/sun';
 import UserPlus from '@lucide/svelte/icons/user-plus';
 import UserRound from '@lucide/svelte/icons/user-round';
 import UsersRound from '@lucide/svelte/icons/users-round';
+import Vault from '@lucide/svelte/icons/vault';
 import { logOut } from '../api/account';
 import type { IconType } from '../components/icon';
 import type { Device, Site } from '../live/shapes';
@@ -39,6 +42,14 @@ export function pages(): Choice[] {
       also: ['https', 'tls', 'let’s encrypt', 'acme', 'proxy', 'hsts', 'inform'],
       run: go('/settings/ports'),
     },
+    {
+      id: 'page-vault',
+      title: words.vault,
+      icon: Vault,
+      also: ['password', 'seal', 'unseal', 'key file', 'shares', 'pin', 'export', 'import'],
+      run: go('/settings/vault'),
+    },
+    { id: 'page-jobs', title: words.jobs, icon: ListChecks, also: ['work', 'progress', 'rotation', 'tasks'], run: go('/jobs') },
     { id: 'page-users', title: words.users, icon: UsersRound, also: ['accounts', 'roles', 'offboard', 'people'], run: go('/settings/users') },
     { id: 'page-audit', title: words.audit, icon: ScrollText, also: ['who', 'history', 'logins'], run: go('/settings/audit') },
     {
@@ -56,6 +67,7 @@ export function actions(admin: boolean): Choice[] {
   const forAdmins: Choice[] = [
     { id: 'do-add-device', title: words.addDevice, icon: Plus, also: ['device key', 'new', 'qr'], run: go('/devices', { add: '1' }) },
     { id: 'do-add-site', title: words.addSite, icon: MapPinPlus, also: ['new'], run: go('/sites', { add: '1' }) },
+    { id: 'do-rotate', title: words.rotate, icon: KeyRound, also: ['credentials', 'change'], run: go('/settings/vault', { rotate: '1' }) },
     { id: 'do-add-account', title: words.addAccount, icon: UserPlus, also: ['new', 'user'], run: go('/settings/users', { add: '1' }) },
   ];
   return [

@@ -22,6 +22,8 @@ const TYPES: Record<LiveMessage['type'], true> = {
   site: true,
   siteRemoved: true,
   log: true,
+  job: true,
+  vault: true,
   status: true,
   summary: true,
   resync: true,

@@ -1,6 +1,7 @@
 // The one live picture of the network in this page: fed by the socket /nms/ws, loaded anew after every gap.
 //
 // Changes are gathered and shown together, so that ten thousand reporting devices cost a few redraws a second.
+import type { Job, VaultStatus } from '../api/vault';
 import { backoff } from './backoff';
 import {
   readMessage,
@@ -23,6 +24,10 @@ export interface LiveSource {
   /** Newest first. */
   logs: () => Promise<LogEntry[]>;
   summary: () => Promise<Summary>;
+  /** Null where it could not be read. */
+  vault: () => Promise<VaultStatus | null>;
+  /** Newest first. */
+  jobs: () => Promise<Job[]>;
   /** Whether this error means that trying again is of no use. */
   isFinal: (error: unknown) => boolean;
   /** The appliance ended the login. */
@@ -60,6 +65,10 @@ export class Live {
   /** Newest first. */
   logs = $state.raw<readonly LogEntry[]>([]);
   summary = $state.raw<Summary | null>(null);
+  /** How the vault is; null while nobody knows. */
+  vault = $state.raw<VaultStatus | null>(null);
+  /** Newest first. */
+  jobs = $state.raw<readonly Job[]>([]);
 
   #devices = $state.raw<ReadonlyMap<string, Device>>(new Map());
   #sites = $state.raw<ReadonlyMap<string, Site>>(new Map());
@@ -67,6 +76,7 @@ export class Live {
   readonly #newSites = new Map<string, Site | null>();
   #newLogs: LogEntry[] = [];
   #newSummary: Summary | null = null;
+  readonly #newJobs = new Map<string, Job>();
 
   readonly #source: LiveSource;
   readonly #watchers = new Map<string, Set<StatusListener>>();
@@ -139,7 +149,10 @@ export class Live {
     this.loaded = false;
     this.heardAt = null;
     this.summary = null;
+    this.vault = null;
     this.logs = [];
+    this.jobs = [];
+    this.#newJobs.clear();
     this.#replace([], []);
   }
 
@@ -188,6 +201,18 @@ export class Live {
   forgetSite(id: string): void {
     this.#newSites.set(id, null);
     this.#flush();
+  }
+
+  putJob(job: Job): void {
+    this.#newJobs.set(job.id, job);
+    this.#flush();
+  }
+
+  /** Reads anew how the vault is: the socket says only that something about it has changed. */
+  async readVault(): Promise<void> {
+    const run = this.#run;
+    const vault = await this.#source.vault();
+    if (run === this.#run && vault) this.vault = vault;
   }
 
   readonly #onVisible = (): void => {
@@ -263,6 +288,16 @@ export class Live {
       case 'summary':
         this.#newSummary = message.summary;
         break;
+      case 'job':
+        this.#newJobs.set(message.id, message);
+        break;
+      case 'vault': {
+        const { sealed, made, reachable } = message;
+        const change = { sealed, reachable, isPassphraseMissing: sealed, isVaultGenerated: made };
+        if (this.vault) this.vault = { ...this.vault, ...change };
+        void this.readVault();
+        return;
+      }
       case 'status':
         this.#watchers.get(message.id)?.forEach((listener) => listener(message.status));
         return;
@@ -295,9 +330,9 @@ export class Live {
     const socket = this.#socket;
     this.#whileLoading = [];
     try {
-      const { devices, sites, logs, summary } = this.#source;
-      const loads = [devices(), sites(), logs(), summary()] as const;
-      const [allDevices, allSites, newestLogs, figures] = await Promise.all(loads);
+      const { devices, sites, logs, summary, vault, jobs } = this.#source;
+      const loads = [devices(), sites(), logs(), summary(), vault(), jobs()] as const;
+      const [allDevices, allSites, newestLogs, figures, vaultNow, allJobs] = await Promise.all(loads);
       if (socket !== this.#socket || socket === null) return;
       const missed = this.#whileLoading;
       this.#whileLoading = null;
@@ -305,6 +340,9 @@ export class Live {
       this.#replace(allDevices, allSites);
       this.logs = newestLogs;
       this.summary = figures;
+      this.vault = vaultNow;
+      this.#newJobs.clear();
+      this.jobs = allJobs;
       missed.filter((message) => message.type !== 'status').forEach((message) => this.#apply(message));
       this.#flush();
       this.#loadedAt = Date.now();
@@ -353,6 +391,12 @@ export class Live {
       const fresh = this.#newLogs.filter((entry) => !known.has(entry.id)).reverse();
       this.logs = [...fresh, ...this.logs].slice(0, LOGS_KEPT);
       this.#newLogs = [];
+    }
+    if (this.#newJobs.size > 0) {
+      const known = this.jobs.map((job) => this.#newJobs.get(job.id) ?? job);
+      known.forEach((job) => this.#newJobs.delete(job.id));
+      this.jobs = [...[...this.#newJobs.values()].reverse(), ...known];
+      this.#newJobs.clear();
     }
     if (this.#newSummary) this.summary = this.#newSummary;
     this.#newSummary = null;

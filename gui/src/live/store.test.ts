@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { backoff } from './backoff';
 import { Live, type LiveSource } from './store.svelte';
+import type { Job, VaultStatus } from '../api/vault';
 import type { Device, LogEntry, Site, StatusPoint, Summary } from './shapes';
 
 const device = (id: string, name = id) => ({ identification: { id, displayName: name } }) as Device;
 const site = (id: string, name: string) => ({ id, identification: { id, name } }) as Site;
+const vault = (sealed: boolean) => ({ sealed, isVaultGenerated: true, reachable: true, left: 60 }) as VaultStatus;
+const job = (id: string, state = 'running') => ({ id, state }) as Job;
 const summary = { devicesTotal: 1 } as Summary;
 
 /** The browser's socket as far as the store uses it, with the appliance's end of it in the test's hand. */
@@ -32,6 +35,8 @@ class FakeSource {
   ended = 0;
   allDevices: Device[] = [device('1', 'one')];
   newestLogs: LogEntry[] = [];
+  allJobs: Job[] = [];
+  sealed = true;
   /** While set, loads wait for it. */
   gate: Promise<void> | null = null;
   refuse: Error | null = null;
@@ -50,6 +55,8 @@ class FakeSource {
   sites = () => Promise.resolve([site('b', 'Beta'), site('a', 'alpha')]);
   logs = () => Promise.resolve(this.newestLogs);
   summary = () => Promise.resolve(summary);
+  vault = () => Promise.resolve(vault(this.sealed));
+  jobs = () => Promise.resolve(this.allJobs);
   isFinal = (error: unknown) => error instanceof Error && error.message === 'final';
   loginEnded = () => {
     this.ended += 1;
@@ -221,6 +228,27 @@ describe('the live store', () => {
     last().says({ type: 'log', log: { id: 'c' } });
     await vi.advanceTimersByTimeAsync(200);
     expect(live.logs.map((entry) => entry.id)).toEqual(['c', 'b', 'a']);
+  });
+
+  it('knows the jobs, newest first, and what became of each', async () => {
+    source.allJobs = [job('b'), job('a', 'done')];
+    await goLive();
+    last().says({ type: 'job', sequence: 1, ...job('b', 'done') });
+    last().says({ type: 'job', sequence: 2, ...job('c') });
+    await vi.advanceTimersByTimeAsync(200);
+    expect(live.jobs.map((one) => [one.id, one.state])).toEqual([['c', 'running'], ['b', 'done'], ['a', 'done']]);
+  });
+
+  it('shows at once that the vault was unsealed, and reads the rest', async () => {
+    await goLive();
+    expect(live.vault?.sealed).toBe(true);
+    source.sealed = false;
+    last().says({ type: 'vault', sequence: 1, sealed: false, made: true, reachable: true });
+    expect(live.vault).toMatchObject({ sealed: false, isPassphraseMissing: false });
+    await settle();
+    expect(live.vault).toEqual(vault(false));
+    live.stop();
+    expect(live.vault).toBeNull();
   });
 
   it('ignores what it does not understand', async () => {

@@ -1,5 +1,5 @@
 export const words = {
-  tabs: { overview: 'Overview', interfaces: 'Interfaces', charts: 'Charts', terminal: 'Terminal', events: 'Events' },
+  tabs: { overview: 'Overview', interfaces: 'Interfaces', charts: 'Charts', terminal: 'Terminal', credentials: 'Credentials', events: 'Events' },
   tabsLabel: 'Parts of this device',
   missingTitle: 'There is no such device',
   missing: 'It was deleted, or the address is wrong.',

@@ -4,6 +4,7 @@ export const words = {
   appliance: 'Appliance',
   ports: 'Ports & certificates',
   users: 'Users',
+  vault: 'Credentials vault',
   audit: 'Audit log',
   account: 'My account',
 

@@ -33,6 +33,11 @@ export const words = {
   zone: 'Time zone',
   certificate: 'It starts with a certificate of its own making, and browsers warn about it. Let’s Encrypt or your own certificate can be chosen later under Settings, Ports & certificates.',
 
+  vaultTitle: 'Credentials vault',
+  vaultLead: 'It keeps the passwords of your devices and changes them for you. Only your key file opens it.',
+  vaultLater: 'Later',
+  vaultLaterHint: 'You can make it at any time in Settings, Credentials vault.',
+
   doneTitle: 'Ready',
   doneLead: 'Your appliance is set up and you are logged in.',
   key: 'Device key',
