@@ -123,17 +123,16 @@ fn main() -> ExitCode {
 }
 
 fn vault(child: Option<PathBuf>, locked: bool, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
-    let (running, level) = match child {
-        Some(directory) => (Running::Child { directory }, Level::default()),
-        None => {
-            let Config { vault, log, .. } = boot_file.load()?;
-            let Some(socket) = vault.socket else {
-                complain(&NoSocket);
-                return Err(ExitCode::from(EXIT_CONFIG));
-            };
-            let (directory, daemon) = (vault.dir, vault.user);
-            (Running::Unit { directory, socket, daemon, locked }, log.level)
-        }
+    let (running, level) = if let Some(directory) = child {
+        (Running::Child { directory }, Level::default())
+    } else {
+        let Config { vault, log, .. } = boot_file.load()?;
+        let Some(socket) = vault.socket else {
+            complain(&NoSocket);
+            return Err(ExitCode::from(EXIT_CONFIG));
+        };
+        let (directory, daemon) = (vault.dir, vault.user);
+        (Running::Unit { directory, socket, daemon, locked }, log.level)
     };
     aerie::run::vault(&running, level).map_err(|error| {
         complain(&error);

@@ -76,7 +76,8 @@ fn socket(folder: &Path) -> PathBuf {
 /// The boot file of a vault that is a unit.
 pub fn vault_config(folder: &Path) -> PathBuf {
     let (file, socket, dir) = (folder.join("vault.toml"), socket(folder), folder.join("vault"));
-    let text = format!("[vault]\nsocket = {socket:?}\ndir = {dir:?}\n");
+    let (socket, dir) = (socket.display(), dir.display());
+    let text = format!("[vault]\nsocket = \"{socket}\"\ndir = \"{dir}\"\n");
     std::fs::write(&file, text).expect("a config file");
     file
 }

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const FORM: Form = Form { length: 20, alphabet: Alphabet::Readable };
@@ -220,9 +221,10 @@ async fn v1_a_kill_in_the_middle_of_anything_leaves_a_whole_vault() {
     let mut unit = VaultUnit::start().await;
     let key = loop {
         let vault = unit.vault().clone();
-        let asked = tokio::spawn(async move { vault.create("Hilltop".to_owned()).await });
+        let mut asked = JoinSet::new();
+        asked.spawn(async move { vault.create("Hilltop".to_owned()).await });
         unit.process().kill().await;
-        let lost = asked.await.expect("no panic").is_err();
+        let lost = asked.join_next().await.expect("asked").expect("no panic").is_err();
         unit.start_again().await;
         assert!(lost || unit.vault().status().await.expect("a status").made);
         // Nothing was sealed with it, so it is made anew.
@@ -235,12 +237,13 @@ async fn v1_a_kill_in_the_middle_of_anything_leaves_a_whole_vault() {
     for round in 0..4_u128 {
         let (vault, key) = (unit.vault().clone(), words());
         let job = Uuid::from_u128(round);
-        let asked = tokio::spawn(async move {
+        let mut asked = JoinSet::new();
+        asked.spawn(async move {
             let granted = vault.grant(None, "owner".to_owned(), job, vec![job], 1);
             drop(tokio::join!(vault.unseal(key), granted));
         });
         unit.process().kill().await;
-        asked.await.expect("no panic");
+        asked.join_next().await.expect("asked").expect("no panic");
         unit.start_again().await;
         assert!(unit.vault().status().await.expect("a status").sealed);
         assert_eq!(unit.vault().unseal(words()).await.expect("open"), Unsealing::Open);

@@ -167,3 +167,46 @@ async fn v3_after_a_re_key_the_new_key_file_alone_opens_everything() {
         assert_eq!(owner.password(record).await, format!("secret {number}"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v3_who_change_one_password_at_the_same_time_never_share_a_version() {
+    let appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    owner.make_vault().await;
+    let record = owner.keep(label("Mast", "root", "the first")).await;
+    let changes = (0..16).map(|number| {
+        let (client, path) = (owner.client.clone(), format!("/vault/records/{record}"));
+        async move {
+            let password = format!("number {number}");
+            let answer = client.put(&path, json!({"password": password})).await;
+            match answer.status {
+                200 => Some((answer.json()["version"].as_u64().expect("a version"), password)),
+                // Told that others were faster, and nothing of it is kept.
+                409 => None,
+                _ => panic!("{}", answer.text()),
+            }
+        }
+    });
+    let kept: Vec<_> =
+        futures_util::future::join_all(changes).await.into_iter().flatten().collect();
+    let path = format!("/vault/records/{record}/history");
+    let history = owner.client.get(&path).await.expect(200).json();
+    let newest = history["current"]["version"].as_u64().expect("a version");
+    assert_eq!(
+        usize::try_from(newest).expect("a number"),
+        kept.len() + 1,
+        "one for each: {history}"
+    );
+    let former = history["former"].as_array().expect("a list");
+    assert_eq!(former.len(), kept.len().min(10), "the last ten are kept");
+    for secret in former.iter().chain([&history["current"]]) {
+        let version = secret["version"].as_u64().expect("a version");
+        let body = json!({"version": version});
+        let path = format!("/vault/records/{record}/reveal");
+        let shown = owner.client.post(&path, body).await.expect(200).json();
+        let shown = shown["password"].as_str().expect("a password");
+        // Who asked for the credential's state may have been told of a later change than the own.
+        let known = shown == "the first" || kept.iter().any(|(_, password)| password == shown);
+        assert!(known, "version {version} holds what nobody was told is kept: {shown}");
+    }
+}

@@ -13,7 +13,7 @@ use super::error::{ApiError, ErrorBody};
 use super::extract::{Acting, Id, JsonBody};
 use super::job_view::JobView;
 use super::jobs::{Told, told};
-use super::sealed::{Open, WithPass, reason};
+use super::sealed::{Looker, WithPass, reason};
 use super::told::About;
 use super::views::sentence;
 use crate::accounts::{Accounts, Actor};
@@ -141,9 +141,7 @@ pub(super) async fn begin(
 pub(super) async fn regenerate_many(
     State(rotation): State<Rotation>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    WithPass(pass): WithPass,
-    _: Open,
+    Looker { by, pass }: Looker,
     JsonBody(asked): JsonBody<RegenerateRequest>,
 ) -> Result<Told, ApiError> {
     let wanted = of_all_accounts(bounded(asked.ids)?);
@@ -167,9 +165,7 @@ pub(super) async fn regenerate_many(
 pub(super) async fn regenerate(
     State(rotation): State<Rotation>,
     State(accounts): State<Accounts>,
-    Acting(by): Acting,
-    WithPass(pass): WithPass,
-    _: Open,
+    Looker { by, pass }: Looker,
     id: Id,
 ) -> Result<Told, ApiError> {
     let wanted = of_all_accounts(vec![id.device()?]);

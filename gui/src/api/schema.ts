@@ -2490,8 +2490,8 @@ export interface components {
             /**
              * Format: password
              * @description Its text: at most 2 MiB and 20,000 rows, separated by commas or semicolons. Its first line
-             *     names the columns: device (id, name, MAC address or address) or label, username, password,
-             *     read_only, ssh_port, https_port, note.
+             *     names the columns: `device` (id, name, MAC address or address) or `label`, `username`,
+             *     `password`, `read_only`, `ssh_port`, `https_port`, `note`.
              */
             csv: string;
             /** @description Only tells what it would do. */

@@ -65,6 +65,7 @@ pub enum CryptoError {
 /// Overwrites the stack below the caller, where a library's frames have just been: they hold
 /// copies of keys that no library wipes.
 #[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "it is the stack that is swept")]
 fn sweep() {
     let mut below = [0_u8; 48 * 1024];
     below.zeroize();

@@ -95,7 +95,7 @@ impl PublicKey {
         self.0.to_bytes().into()
     }
 
-    /// As text that other programs read: SubjectPublicKeyInfo in PEM.
+    /// As text that other programs read: `SubjectPublicKeyInfo` in PEM.
     pub fn pem(&self) -> Result<String, CryptoError> {
         p256::PublicKey::from_sec1_bytes(&self.to_bytes())
             .ok()

@@ -69,10 +69,9 @@ impl Share {
         hash.into()
     }
 
-    fn head(&self) -> [u8; 11] {
-        let [a, b, c, d] = self.vault;
-        let [e, f, g, h] = self.set.to_be_bytes();
-        [a, b, c, d, e, f, g, h, self.needed, self.total, self.number]
+    fn head(&self) -> Vec<u8> {
+        let numbers = [self.needed, self.total, self.number];
+        [self.vault.as_slice(), &self.set.to_be_bytes(), &numbers].concat()
     }
 }
 
@@ -146,10 +145,10 @@ pub fn combine(shares: &[Share]) -> Result<Master, KeyFault> {
             })
             .collect(),
     );
-    let shared = Gf256::combine_bytes(given.as_slice()).map_err(|_| KeyFault::SharesDisagree);
-    let shared = Zeroizing::new(shared?);
+    let whole = Gf256::combine_bytes(given.as_slice()).map_err(|_| KeyFault::SharesDisagree);
+    let whole = Zeroizing::new(whole?);
     sweep();
-    let (bytes, given) = shared.split_at_checked(MASTER_BYTES).ok_or(KeyFault::SharesDisagree)?;
+    let (bytes, given) = whole.split_at_checked(MASTER_BYTES).ok_or(KeyFault::SharesDisagree)?;
     let mut master = Zeroizing::new([0; MASTER_BYTES]);
     master.copy_from_slice(bytes);
     let master = Master::of(master);

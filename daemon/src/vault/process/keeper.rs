@@ -227,13 +227,13 @@ impl Inner {
         count: impl FnOnce(&mut Counter) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut counter = self.counter.clone();
-        let counted = count(&mut counter)?;
+        let done = count(&mut counter)?;
         counter.written = now;
         let bytes =
             rmp_serde::to_vec_named(&counter).map_err(|error| failed(&io::Error::other(error)))?;
         self.folder.write(counter::NAME, &bytes).map_err(|error| failed(&error))?;
         self.counter = counter;
-        Ok(counted)
+        Ok(done)
     }
 }
 

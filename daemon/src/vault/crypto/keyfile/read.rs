@@ -109,7 +109,7 @@ fn fields(lines: &[Line<'_>]) -> Result<KeyFile, KeyFault> {
             read.push(line.text);
         }
     }
-    whole(fields, &read, last)
+    whole(&fields, &read, last)
 }
 
 /// Takes one line in; nothing where it cannot be one of a key file.
@@ -130,7 +130,7 @@ fn take<'a>(fields: &mut Fields<'a>, line: Line<'a>) -> Option<()> {
     first.then_some(())
 }
 
-fn whole(fields: Fields<'_>, read: &[&str], last: Line<'_>) -> Result<KeyFile, KeyFault> {
+fn whole(fields: &Fields<'_>, read: &[&str], last: Line<'_>) -> Result<KeyFile, KeyFault> {
     let damaged = KeyFault::Damaged { line: last.number };
     let (Some((vault_line, vault)), Some(epoch), Some(created), Some((line, password))) =
         (fields.vault, fields.epoch, fields.created, fields.password)

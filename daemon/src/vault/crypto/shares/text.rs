@@ -22,14 +22,15 @@ impl Share {
     /// As text to print.
     pub fn text(&self) -> SecretText {
         let mut text = Zeroizing::new(String::with_capacity(256));
-        text.push_str(&format!(
-            "{MARK}\nvault {} set {}\nshare {} of {}, {} open the vault\n",
-            hex(self.vault),
-            self.set,
-            self.number,
-            self.total,
-            self.needed
-        ));
+        let Self { set, number, total, needed, .. } = self;
+        for line in [
+            MARK,
+            &format!("vault {} set {set}", hex(self.vault)),
+            &format!("share {number} of {total}, {needed} open the vault"),
+        ] {
+            text.push_str(line);
+            text.push('\n');
+        }
         let letters = letters(self.data.as_slice());
         for (place, four) in letters.chunks(GROUP - 1).enumerate() {
             for letter in four {

@@ -53,15 +53,19 @@ fn it_is_plain_text_that_mail_and_paper_leave_as_it_is() {
     }
 }
 
+fn each_line(text: &str, change: impl Fn(&str) -> String) -> String {
+    text.lines().map(change).collect()
+}
+
 #[test]
 fn what_mail_and_editors_do_to_a_text_does_no_harm() {
     let text = text();
     reads(&text.replace('\n', "\r\n"));
     reads(&format!("\u{feff}{text}"));
-    reads(&text.lines().map(|line| format!("{line}  \t\n")).collect::<String>());
-    reads(&text.lines().map(|line| format!("> {line}\r\n")).collect::<String>());
-    reads(&text.lines().map(|line| format!(">> > {line}\n")).collect::<String>());
-    reads(&text.lines().map(|line| format!("    {line}\n\n")).collect::<String>());
+    reads(&each_line(&text, |line| format!("{line}  \t\n")));
+    reads(&each_line(&text, |line| format!("> {line}\r\n")));
+    reads(&each_line(&text, |line| format!(">> > {line}\n")));
+    reads(&each_line(&text, |line| format!("    {line}\n\n")));
     reads(&format!("Dear colleague,\n\nhere it is:\n\n{text}\n--\nBye\n"));
     reads(text.split_once("For the machine\n").unwrap().1);
 }

@@ -112,8 +112,7 @@ fn the_format_is_frozen() {
     let sealed = public.seal_with(&bound(), b"correct horse", drawn).unwrap();
     assert_eq!(sealed[..5], [1, 0, 0, 0, 3]);
     assert_eq!(sealed[5..70], hex(OURS.enc));
-    let shown: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(shown, FROZEN);
+    assert_eq!(sealed, hex(FROZEN));
     assert_eq!(private.open(&bound(), &hex(FROZEN)).unwrap().expose(), "correct horse");
 }
 

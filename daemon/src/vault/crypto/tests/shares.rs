@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -70,7 +72,7 @@ fn shares_are_points_of_a_polynomial_that_anybody_can_compute() {
         made().iter().map(|share| (share.number.into(), share.data.to_vec())).collect();
     let inverse = |of: u16| (1..256).find(|other| times(of, *other) == 1).unwrap();
     for chosen in [[0, 1, 2], [0, 2, 4], [4, 3, 1]] {
-        let mut secret = vec![0_u16; 35];
+        let mut secret = [0_u16; 35];
         for one in chosen {
             let mut weight = 1;
             for other in chosen.iter().filter(|other| **other != one) {
@@ -152,7 +154,7 @@ fn how_it_is_typed_does_no_harm() {
         text.replace('\n', "\r\n"),
         text.replace('\n', "  "),
         format!("\u{feff}{text}\n\n"),
-        text.lines().map(|line| format!("> {line}\n")).collect(),
+        text.lines().flat_map(|line| ["> ", line, "\n"]).collect(),
     ] {
         let read = Share::parse(&typed).ok().unwrap();
         assert_eq!(read.fingerprint(), made()[1].fingerprint());
@@ -236,7 +238,7 @@ fn changed_first_lines_are_told() {
 
 #[test]
 fn what_is_no_share_is_said_to_be_none() {
-    for other in ["", "hello", "aerie-share-2\nvault 0", &master().words().expose().to_owned()] {
+    for other in ["", "hello", "aerie-share-2\nvault 0", master().words().expose()] {
         assert_eq!(fault(Share::parse(other)), KeyFault::NotAShare);
     }
     assert_eq!(fault(Share::parse(&"a ".repeat(10_000))), KeyFault::TooLong);
@@ -248,6 +250,6 @@ fn no_two_shares_have_one_fingerprint() {
     shares.extend(split(&master(), vault(), 4, 3, 5).unwrap());
     let prints: std::collections::BTreeSet<_> = shares.iter().map(Share::fingerprint).collect();
     assert_eq!(prints.len(), 10);
-    let shown: String = made()[0].fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(shown, "5fcf1562cc8478385f982dd0f7afe5a16fdb80370fac95debb7c850e3beafc4f");
+    let shown = URL_SAFE_NO_PAD.encode(made()[0].fingerprint());
+    assert_eq!(shown, "X88VYsyEeDhfmC3Q96_loW_bgDcPrJXeu3yFDjvq_E8");
 }
