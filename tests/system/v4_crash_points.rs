@@ -6,7 +6,9 @@ use aerie::store::records::{CredentialRecord, DeviceRecord};
 use aerie::store::tables::{CREDENTIALS, DEVICES};
 use aerie::vault::SecretText;
 use aerie::vault::protocol::{AT_ONCE, Key, Sealed};
-use aerie_tests::{Appliance, Client, Owner, PASSWORD, Process, binary, id_of, until, vault_child};
+use aerie_tests::{
+    Appliance, Client, Owner, PASSWORD, Process, binary, id_of, until, vault_child, within,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +19,10 @@ use tokio::process::Command;
 /// Devices, of which each fails in one of [`FAULTS`] ways.
 const CROWD: usize = 1_005;
 const ACCOUNT: &str = "admin";
+/// How long a crowd that loses its connection again and again may take to be done with.
+const FINISHING: Duration = Duration::from_secs(600);
+/// How often each device fails: seldom enough to be done with, often enough for every cut.
+const FAILURES: &str = "3";
 /// As the simulator names them.
 const FAULTS: [&str; 15] = [
     "acknowledge",
@@ -55,7 +61,7 @@ impl Crowd {
             "--spread",
         ]);
         command.args(["--accounts", ACCOUNT, "--faults", &FAULTS.join(",")]);
-        command.args(["--fault-times", "5", "--passwords-to"]).arg(&truth);
+        command.args(["--fault-times", FAILURES, "--passwords-to"]).arg(&truth);
         let process =
             Process::start("aerie-simulator", command, &appliance.folder().join("simulator.log"));
         Self { process, truth }
@@ -170,7 +176,7 @@ async fn begin(client: Client) {
 
 /// Goes on with whatever has stopped or failed, until every account has been given a new password.
 async fn finish(owner: &Owner) {
-    until("all is done", async || {
+    within(FINISHING, "all is done", async || {
         let jobs = owner.client.get("/jobs").await.expect(200).json();
         for job in jobs["items"].as_array()? {
             let stuck = job["state"] == "stopped"
@@ -182,6 +188,9 @@ async fn finish(owner: &Owner) {
             }
         }
         let finished = |job: &Value| job["counts"]["done"] == job["counts"]["total"];
+        if let Some(job) = jobs["items"].get(0) {
+            println!("{} {} {}", job["state"], job["waitsFor"], job["counts"]);
+        }
         jobs["items"].as_array()?.iter().all(finished).then_some(())
     })
     .await;
