@@ -5,7 +5,7 @@ use aerie::store::Store;
 use aerie::store::records::{CredentialRecord, DeviceRecord};
 use aerie::store::tables::{CREDENTIALS, DEVICES};
 use aerie::vault::SecretText;
-use aerie::vault::protocol::{AT_ONCE, Key, Sealed};
+use aerie::vault::protocol::{AT_ONCE, Key, Sealed, Unsealing};
 use aerie_tests::{
     Appliance, Client, Owner, PASSWORD, Process, binary, id_of, until, vault_child, within,
 };
@@ -102,6 +102,8 @@ async fn known(data: &Path, key_file: &str) -> HashMap<String, HashSet<String>> 
     }
     drop(store);
     let (supervisor, vault) = vault_child(&data.join("vault")).await;
+    let key = Key::File(SecretText::new(key_file.to_owned()));
+    assert_eq!(vault.unseal(key).await.expect("the vault opens"), Unsealing::Open);
     let mut known: HashMap<String, HashSet<String>> = HashMap::new();
     for some in sealed.chunks(AT_ONCE) {
         let key = Key::File(SecretText::new(key_file.to_owned()));
