@@ -44,14 +44,13 @@ impl Booted {
     }
 
     /// Ends everything that runs and boots again on the same data.
-    pub async fn reboot(mut self) -> Self {
+    pub async fn reboot(&mut self) {
         // As a machine does whose power goes.
         let init = i32::try_from(self.init().await).expect("a process id");
         kill(Pid::from_raw(init), Signal::SIGKILL).expect("it ends");
         self.container.ended(crate::PATIENCE).await;
         self.container = boot(self.folder.path());
         self.become_healthy().await;
-        self
     }
 
     /// `systemctl` inside; what it printed.
@@ -130,6 +129,38 @@ impl Booted {
     }
 }
 
+impl Drop for Booted {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        // Why the test failed stands in the container's journal, which goes with it.
+        let id = self.container.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let Some(init) = children.ok().and_then(|all| Some(all.split(' ').next()?.to_owned()))
+        else {
+            return;
+        };
+        let mut command = std::process::Command::new("nsenter");
+        command.args([
+            "-m",
+            "-u",
+            "-i",
+            "-p",
+            "-t",
+            &init,
+            "journalctl",
+            "--no-pager",
+            "-n",
+            "200",
+        ]);
+        command.args(["-u", "aerie.service", "-u", "aerie-vault.service"]);
+        if let Ok(printed) = command.output() {
+            eprintln!("---- the journal:\n{}", String::from_utf8_lossy(&printed.stdout));
+        }
+    }
+}
+
 fn command_with(mut command: Command, arguments: &[&str]) -> Command {
     command.args(arguments);
     command
@@ -161,6 +192,8 @@ fn boot(folder: &Path) -> Process {
     let mut command = Command::new("systemd-nspawn");
     command.args(["--quiet", "--register=no", "--keep-unit", "--directory=/", "--volatile=yes"]);
     command.args(["--console=pipe", "--boot", &format!("--machine={machine}")]);
+    // A container forbids every process to lock memory; a machine does not.
+    command.args(["--rlimit=MEMLOCK=infinity", "--system-call-filter=@memlock"]);
     let mut bind = |how: &str, from: &Path, to: &str| {
         command.arg(format!("--{how}={}:{to}", from.display()));
     };

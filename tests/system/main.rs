@@ -44,6 +44,7 @@ mod v3_bad_input;
 mod v3_canaries;
 mod v3_credentials;
 mod v3_sealed;
+mod v3_under_systemd;
 mod v4_crash_points;
 mod v4_real_account;
 mod v4_rotation;
