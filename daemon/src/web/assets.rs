@@ -5,6 +5,7 @@
 //! works.
 
 use std::borrow::Cow;
+use std::io::Read;
 #[cfg(debug_assertions)]
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::read::GzDecoder;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
     IF_NONE_MATCH, LOCATION, VARY,
@@ -23,11 +25,14 @@ use rust_embed::EmbeddedFile;
 use super::error::ApiError;
 use super::routes::method_not_allowed;
 
-/// The GUI's files, inside the binary. `build.rs` lets cargo notice when they change.
+/// The GUI's files, inside the binary. `build.rs` lets cargo notice when they change. Scripts and
+/// styles are there compressed and in no other form.
 #[cfg(not(debug_assertions))]
 #[derive(rust_embed::RustEmbed)]
 #[folder = "../gui/dist"]
 #[allow_missing = true]
+#[exclude = "*.js"]
+#[exclude = "*.css"]
 struct Gui;
 
 /// The GUI's files where the build puts them, read when they are asked for.
@@ -98,7 +103,7 @@ fn find(path: &str) -> Found {
         _ if name.split('/').any(|part| part.starts_with('.')) || name.starts_with('/') => {
             Found::Nothing
         }
-        _ if looks_like_file && Gui::get(name).is_some() => Found::File(name.to_owned()),
+        _ if looks_like_file && is_there(name) => Found::File(name.to_owned()),
         _ if looks_like_file => Found::Nothing,
         _ => Found::Page,
     }
@@ -109,35 +114,56 @@ fn page(asked: &HeaderMap) -> Response {
 }
 
 fn file(name: &str, asked: &HeaderMap) -> Response {
-    let Some(plain) = Gui::get(name) else {
+    let Some(form) = smallest(name, asked).or_else(|| plain(name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = media_type(&plain);
-    let (file, encoding) = smallest(name, asked).unwrap_or((plain, None));
-    let tag = tag(&file);
     let mut headers = HeaderMap::new();
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     headers.insert(CACHE_CONTROL, if is_hashed(name) { FOR_A_YEAR } else { ASK_EACH_TIME });
+    let tag = form.tag;
     if asked.get(IF_NONE_MATCH).is_some_and(|known| Some(known) == tag.as_ref()) {
         headers.extend(tag.map(|tag| (ETAG, tag)));
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     headers.extend(tag.map(|tag| (ETAG, tag)));
-    headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
-    headers.extend(encoding.map(|encoding| (CONTENT_ENCODING, encoding)));
-    let body = match file.data {
+    headers.extend(media_type(name).map(|kind| (CONTENT_TYPE, kind)));
+    headers.extend(form.encoding.map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+    let body = match form.data {
         Cow::Borrowed(bytes) => Body::from(bytes),
         Cow::Owned(bytes) => Body::from(bytes),
     };
     (headers, body).into_response()
 }
 
+/// One form of a file.
+struct Form {
+    data: Cow<'static, [u8]>,
+    encoding: Option<&'static str>,
+    tag: Option<HeaderValue>,
+}
+
+fn is_there(name: &str) -> bool {
+    Gui::get(name).is_some() || Gui::get(&format!("{name}.gz")).is_some()
+}
+
+/// The file as it is, for who takes no compressed form.
+fn plain(name: &str) -> Option<Form> {
+    if let Some(file) = Gui::get(name) {
+        return Some(Form { tag: tag(&file, ""), data: file.data, encoding: None });
+    }
+    let file = Gui::get(&format!("{name}.gz"))?;
+    let mut bytes = Vec::new();
+    // It is one of ours, and as long as it was when it was built.
+    GzDecoder::new(file.data.as_ref()).read_to_end(&mut bytes).ok()?;
+    Some(Form { tag: tag(&file, "-plain"), data: Cow::Owned(bytes), encoding: None })
+}
+
 /// The first compressed form that the browser takes and that was built.
-fn smallest(name: &str, asked: &HeaderMap) -> Option<(EmbeddedFile, Option<HeaderValue>)> {
+fn smallest(name: &str, asked: &HeaderMap) -> Option<Form> {
     ENCODINGS.into_iter().filter(|(encoding, _)| accepts(asked, encoding)).find_map(
         |(encoding, ending)| {
             let file = Gui::get(&format!("{name}{ending}"))?;
-            Some((file, Some(HeaderValue::from_static(encoding))))
+            Some(Form { tag: tag(&file, ""), data: file.data, encoding: Some(encoding) })
         },
     )
 }
@@ -154,16 +180,18 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-fn media_type(file: &EmbeddedFile) -> Option<HeaderValue> {
-    let guessed = file.metadata.mimetype();
+fn media_type(name: &str) -> Option<HeaderValue> {
+    let guessed = mime_guess::from_path(name).first_or_octet_stream();
+    let guessed = guessed.essence_str();
     let text = guessed.starts_with("text/") || guessed.ends_with("javascript");
     let kind = if text { format!("{guessed}; charset=utf-8") } else { guessed.to_owned() };
     HeaderValue::from_str(&kind).ok()
 }
 
-fn tag(file: &EmbeddedFile) -> Option<HeaderValue> {
+/// Says which form it is: two forms never have one tag.
+fn tag(file: &EmbeddedFile, form: &str) -> Option<HeaderValue> {
     let hash = URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash());
-    HeaderValue::from_str(&format!("\"{hash}\"")).ok()
+    HeaderValue::from_str(&format!("\"{hash}{form}\"")).ok()
 }
 
 /// Whether the name carries a hash, as the build writes it: `name-Ab3xYz89.js`.
