@@ -35,6 +35,8 @@ impl Rotation {
         }
         let credentials: Vec<Uuid> = places.iter().map(|(_, credential)| *credential).collect();
         let id = Jobs::new_id();
+        let _granting = self.inner.granting.lock().await;
+        self.inner.end_orphans().await?;
         self.inner.vault.grant(pass, reason, id, credentials, EACH).await?;
         cut("job-granted");
         let new = new_job(id, &wanted, places, by);
@@ -65,6 +67,8 @@ impl Rotation {
             .filter(|item| !matches!(item.state, ItemState::Done | ItemState::Cancelled));
         let credentials = unfinished.filter_map(|item| Memory::read(&item.record.memory));
         let credentials = credentials.map(|memory| memory.credential).collect();
+        let _granting = self.inner.granting.lock().await;
+        self.inner.end_orphans().await?;
         self.inner.vault.grant(pass, reason, id, credentials, EACH).await?;
         Ok(self.inner.jobs.retry(&self.kind(), id).await?)
     }

@@ -88,6 +88,8 @@ struct Inner {
     making: Making,
     /// Credentials that are being changed: one at a time.
     busy: Mutex<HashSet<Uuid>>,
+    /// Held from a job's grant until the job lives.
+    granting: tokio::sync::Mutex<()>,
 }
 
 /// What rotation stands on.
@@ -108,14 +110,20 @@ impl Rotation {
     /// Begins to look at what devices say, and goes on with the jobs that had not ended.
     pub async fn start(ground: Ground, supervisor: &Supervisor) -> Result<Self, DevicesError> {
         let Ground { devices, store, vault, jobs, clock } = ground;
-        let (making, busy) = (Making::default(), Mutex::default());
-        let inner = Inner { devices, store, vault, jobs, clock, making, busy };
+        let (making, busy, granting) = (Making::default(), Mutex::default(), Default::default());
+        let inner = Inner { devices, store, vault, jobs, clock, making, busy, granting };
         let rotation = Self { inner: Arc::new(inner) };
         let looking = Arc::clone(&rotation.inner).look(supervisor.token());
         supervisor.spawn("what devices say of passwords", Essential::Yes, looking);
         let watching = Arc::clone(&rotation.inner).watch_vault(supervisor.token());
         supervisor.spawn("jobs that wait for the vault", Essential::Yes, watching);
         rotation.inner.jobs.resume(&rotation.kind()).await?;
+        let granting = rotation.inner.granting.lock().await;
+        if let Err(error) = rotation.inner.end_orphans().await {
+            // The next rotation that begins does it.
+            tracing::warn!(%error, "what the vault granted to jobs that are no more was not ended");
+        }
+        drop(granting);
         Ok(rotation)
     }
 
@@ -184,6 +192,19 @@ impl Inner {
                 Some(Ok(())) => {}
             }
         }
+    }
+
+    /// Ends what the vault grants to jobs that do not live: a crash between a grant and its job, or
+    /// between a job's end and the grant's, leaves one behind, and there are few. Only for who holds
+    /// `granting`.
+    async fn end_orphans(&self) -> Result<(), VaultError> {
+        for job in self.vault.status().await?.granted {
+            if !self.jobs.lives(job) {
+                self.vault.end_grant(job).await?;
+                tracing::info!(%job, "a grant whose job is no more has ended");
+            }
+        }
+        Ok(())
     }
 
     fn vault_is_open(&self) -> bool {
