@@ -289,16 +289,16 @@ async fn cut(appliance: &mut Appliance, owner: &Owner, point: &str, key: &Master
     appliance.cut_at(Some(format!("{point}:{}", passing(point))));
     appliance.begin_again();
     let opens = point.starts_with("vault-open").then(|| key.passphrase.clone());
-    let begun = tokio::spawn(begin(owner.client.clone(), opens));
+    let mut begun = JoinSet::new();
+    begun.spawn(begin(owner.client.clone(), opens));
     if VAULT_POINTS.contains(&point) {
         // The daemon lives on; it would start the vault anew only to have it cut again.
         appliance.process().prints("the vault's process is gone").await;
-        begun.abort();
-        drop(begun.await);
+        begun.shutdown().await;
         appliance.kill().await;
     } else {
         assert!(appliance.is_cut_within(aerie_tests::PATIENCE).await, "{point} was not passed");
-        begun.abort();
+        begun.shutdown().await;
     }
     appliance.cut_at(None);
 }
@@ -332,7 +332,7 @@ async fn try_point(pattern: &Pattern, point: &str) -> (ByFault, ByFault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn v4_nobodys_password_is_unknown_wherever_the_appliance_or_its_vault_is_cut() {
     let pattern = Arc::new(Pattern::new().await);
-    let (local, mut tries) = (LocalSet::new(), JoinSet::new());
+    let (local, mut crowds) = (LocalSet::new(), JoinSet::new());
     let slots = Arc::new(Semaphore::new(AT_A_TIME));
     let points = POINTS.into_iter().chain(VAULT_POINTS);
     for (number, point) in points.enumerate() {
@@ -341,10 +341,10 @@ async fn v4_nobodys_password_is_unknown_wherever_the_appliance_or_its_vault_is_c
             let _slot = slots.acquire_owned().await;
             (number, point, try_point(&pattern, point).await)
         };
-        tries.spawn_local_on(tried, &local);
+        crowds.spawn_local_on(tried, &local);
     }
     let (mut rows, mut all) = (BTreeMap::new(), ByFault::new());
-    while let Some(tried) = local.run_until(tries.join_next()).await {
+    while let Some(tried) = local.run_until(crowds.join_next()).await {
         let (number, point, (after, end)) = tried.expect("a point that was tried to its end");
         let (then, last) = (sum(&after, |it| it.unknown), sum(&end, |it| it.unknown));
         let (untouched, passing) = (sum(&after, |it| it.untouched), passing(point));
@@ -365,7 +365,9 @@ async fn v4_nobodys_password_is_unknown_wherever_the_appliance_or_its_vault_is_c
         "| cut at | passing | devices | of these not begun | unknown then | unknown at the end |"
     );
     println!("|---|---|---|---|---|---|");
-    rows.values().for_each(|row| println!("{row}"));
+    for row in rows.values() {
+        println!("{row}");
+    }
     println!("\n| fault | devices | failures | first password | unknown |\n|---|---|---|---|---|");
     for (fault, Sums { devices, untouched, unknown, failed }) in &all {
         println!("| {fault} | {devices} | {failed} | {untouched} | {unknown} |");

@@ -110,7 +110,8 @@ impl Rotation {
     /// Begins to look at what devices say, and goes on with the jobs that had not ended.
     pub async fn start(ground: Ground, supervisor: &Supervisor) -> Result<Self, DevicesError> {
         let Ground { devices, store, vault, jobs, clock } = ground;
-        let (making, busy, granting) = (Making::default(), Mutex::default(), Default::default());
+        let (making, busy) = (Making::default(), Mutex::default());
+        let granting = tokio::sync::Mutex::default();
         let inner = Inner { devices, store, vault, jobs, clock, making, busy, granting };
         let rotation = Self { inner: Arc::new(inner) };
         let looking = Arc::clone(&rotation.inner).look(supervisor.token());
@@ -209,8 +210,7 @@ impl Inner {
 
     fn vault_is_open(&self) -> bool {
         let status = self.vault.watch();
-        let open = status.borrow().as_ref().is_some_and(|status| status.made && !status.sealed);
-        open
+        status.borrow().as_ref().is_some_and(|status| status.made && !status.sealed)
     }
 
     /// Keeps a credential to one that changes it, while the guard lives.
