@@ -30,18 +30,23 @@ struct Arguments {
     /// How many strangers knock with a good generic key.
     #[arg(long, default_value_t = 100_000)]
     strangers: u32,
-    /// Measures TLS handshakes and nothing else.
+    /// Measures this part and nothing else.
     #[arg(long, conflicts_with = "write")]
-    handshakes: bool,
-    /// Measures logged-in calls and a flood of wrong logins, and nothing else.
-    #[arg(long, conflicts_with_all = ["write", "handshakes"])]
-    accounts: bool,
-    /// Measures the vault and nothing else.
-    #[arg(long, conflicts_with_all = ["write", "handshakes", "accounts"])]
-    vault: bool,
+    only: Option<Part>,
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
+}
+
+/// A part that can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// TLS handshakes.
+    Handshakes,
+    /// Logged-in calls, and a flood of wrong logins.
+    Accounts,
+    /// The vault, and a rotation of all devices.
+    Vault,
 }
 
 fn main() -> ExitCode {
@@ -72,27 +77,34 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     let devices = arguments.devices;
     let options = ApplianceOptions { binary: Some(beside("aerie")), ..ApplianceOptions::default() };
     let mut figures = Figures::of_this_machine(devices);
-    if arguments.accounts {
-        measure_accounts(&mut figures, options).await;
-        return Ok(figures);
-    }
-    if arguments.vault {
-        vault::sealing(options.clone(), &mut figures).await;
-        let mut appliance = Appliance::start_with(options).await;
-        let owner = appliance.set_up().await;
-        let crowd = crowd::enrol(&appliance, &owner, devices).await?;
-        crowd::part(&crowd, &mut appliance).await?;
-        let owner = appliance.log_in().await;
-        crowd::wait_for_sessions(&owner, devices).await;
-        vault::rotation(&owner, devices, &mut figures).await;
-        return Ok(figures);
+    match arguments.only {
+        Some(Part::Accounts) => {
+            measure_accounts(&mut figures, options).await;
+            return Ok(figures);
+        }
+        Some(Part::Vault) => {
+            measure_vault(&mut figures, options, devices).await?;
+            return Ok(figures);
+        }
+        Some(Part::Handshakes) | None => {}
     }
     let mut appliance = measure_program(&mut figures, &options).await?;
     handshakes::measure(&mut appliance, &mut figures).await;
-    if arguments.handshakes {
-        return Ok(figures);
+    if arguments.only.is_none() {
+        measure_devices(&mut figures, appliance, devices).await?;
+        vault::sealing(options.clone(), &mut figures).await;
+        measure_accounts(&mut figures, options.clone()).await;
+        measure_strangers(&mut figures, options, arguments.strangers).await;
     }
+    Ok(figures)
+}
 
+/// What devices cost: messages, connects, memory, new passwords.
+async fn measure_devices(
+    figures: &mut Figures,
+    mut appliance: Appliance,
+    devices: u32,
+) -> Result<(), String> {
     let owner = appliance.set_up().await;
     say("status messages");
     let rate = flood::status_messages(&mut appliance, &owner).await;
@@ -133,13 +145,26 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     figures.add("resident memory, all connected and idle", mib(connected), "");
     let each_kib = format!("{}.{} KiB", each / 1024, each % 1024 * 10 / 1024);
     figures.add("memory per idle enrolled session", each_kib, "14 KiB or less");
-    vault::rotation(&owner, devices, &mut figures).await;
+    vault::rotation(&owner, devices, figures).await;
     drop((crowd, appliance));
+    Ok(())
+}
 
-    vault::sealing(options.clone(), &mut figures).await;
-    measure_accounts(&mut figures, options.clone()).await;
-    measure_strangers(&mut figures, options, arguments.strangers).await;
-    Ok(figures)
+async fn measure_vault(
+    figures: &mut Figures,
+    options: ApplianceOptions,
+    devices: u32,
+) -> Result<(), String> {
+    vault::sealing(options.clone(), figures).await;
+    let mut appliance = Appliance::start_with(options).await;
+    let owner = appliance.set_up().await;
+    say(&format!("enrolling {devices} devices (some minutes)"));
+    let crowd = crowd::enrol(&appliance, &owner, devices).await?;
+    crowd::part(&crowd, &mut appliance).await?;
+    let owner = appliance.log_in().await;
+    crowd::wait_for_sessions(&owner, devices).await;
+    vault::rotation(&owner, devices, figures).await;
+    Ok(())
 }
 
 /// What the program weighs before it does anything. It goes on running.

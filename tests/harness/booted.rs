@@ -171,16 +171,28 @@ fn write_configuration(etc: &Path) {
     let listen = "listen = [\"127.0.0.1:0\"]\n";
     let config = format!(
         "data_dir = \"/var/lib/aerie\"\n[http]\n{listen}[https]\n{listen}[accounts]\nbcrypt_cost = 6\n\
-         [vault]\nsocket = \"/run/aerie-vault/socket\"\ndir = \"/var/lib/aerie-vault\"\n"
+         [vault]\nsocket = \"/run/aerie-vault/socket\"\ndir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
     );
     fs::write(etc.join("aerie.toml"), config).expect("written");
     for (unit, verb) in [("aerie", "serve"), ("aerie-vault", "vault")] {
         let start = format!("{PROGRAMS}/aerie {verb} --config /etc/aerie/aerie.toml");
-        let text = format!("[Service]\nExecStart=\nExecStart={start}\n");
+        let mut text = format!("[Service]\nExecStart=\nExecStart={start}\n");
+        if unit == "aerie-vault" && !may_raise_limits() {
+            text += "AmbientCapabilities=CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_IPC_LOCK\n";
+        }
         fs::write(etc.join(format!("{unit}.conf")), text).expect("written");
     }
     let wants = "[Unit]\nRequires=basic.target\nWants=aerie.service aerie-vault.service\n";
     fs::write(etc.join("test.target"), wants).expect("written");
+}
+
+/// Whether systemd can raise LimitMEMLOCK here. Inside another container it often cannot (`CAP_SYS_RESOURCE`): then the
+/// vault may lock memory by a capability instead.
+fn may_raise_limits() -> bool {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("CapEff");
+    u64::from_str_radix(held.trim(), 16).expect("a number") & SYS_RESOURCE != 0
 }
 
 fn boot(folder: &Path) -> Process {
@@ -193,7 +205,7 @@ fn boot(folder: &Path) -> Process {
     command.args(["--quiet", "--register=no", "--keep-unit", "--directory=/", "--volatile=yes"]);
     command.args(["--console=pipe", "--boot", &format!("--machine={machine}")]);
     // A container forbids every process to lock memory; a machine does not.
-    command.args(["--rlimit=MEMLOCK=infinity", "--system-call-filter=@memlock"]);
+    command.args(["--capability=CAP_IPC_LOCK,CAP_SYS_RESOURCE", "--system-call-filter=@memlock"]);
     let mut bind = |how: &str, from: &Path, to: &str| {
         command.arg(format!("--{how}={}:{to}", from.display()));
     };

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Uid, chown, geteuid};
+use nix::unistd::{Gid, Uid, chown, getegid, geteuid};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -67,7 +67,8 @@ pub(super) fn listen(path: &Path, peers: Peers) -> Result<UnixListener> {
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
-    if let Some((_, group)) = peers.daemon {
+    // Its unit gives it the daemon's group, and takes the right to change groups from it.
+    if let Some((_, group)) = peers.daemon.filter(|(_, group)| *group != getegid()) {
         chown(path, None, Some(group))?;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
