@@ -20,8 +20,22 @@
 //! | `hello-stored` | it is | as before |
 //! | `item-failed` | the item's failure | as before |
 //! | `job-ended` | the job's end; the vault's grant still lives | as before |
+//!
+//! Those of the vault's process, which the daemon starts with the same variable. Cut there, the
+//! daemon lives on and starts another one:
+//!
+//! | point | what is durable in the vault's directory | what the daemon has |
+//! |---|---|---|
+//! | `vault-granting` | the log says that a job was granted; no grant | no answer |
+//! | `vault-granted` | the grant | no answer |
+//! | `vault-making` | nothing of the secrets that were made | no answer |
+//! | `vault-counted` | they are counted in the grant, and not in the log | no answer |
+//! | `vault-logged` | both | no answer |
+//! | `vault-answering` | all that the answer stands on | no answer |
+//! | `vault-opening` | nothing of the secret that is to be shown | no answer |
+//! | `vault-opened` | the opening is counted, and not in the log | no answer |
 
-/// Every point, for tests that cut at each.
+/// Every point of the daemon, for tests that cut at each.
 pub const POINTS: [&str; 13] = [
     "job-granted",
     "job-stored",
@@ -38,6 +52,22 @@ pub const POINTS: [&str; 13] = [
     "job-ended",
 ];
 
+/// Every point of the vault's process.
+pub const VAULT_POINTS: [&str; 8] = [
+    "vault-granting",
+    "vault-granted",
+    "vault-making",
+    "vault-counted",
+    "vault-logged",
+    "vault-answering",
+    "vault-opening",
+    "vault-opened",
+];
+
+/// Where a debug build reads which point it is.
+#[cfg(debug_assertions)]
+const VARIABLE: &str = "AERIE_CUT";
+
 /// Passes a point.
 #[cfg(debug_assertions)]
 pub fn cut(point: &str) {
@@ -46,7 +76,7 @@ pub fn cut(point: &str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
     let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("AERIE_CUT").ok()?;
+        let text = std::env::var(VARIABLE).ok()?;
         let (point, passing) = text.split_once(':')?;
         Some((point.to_owned(), passing.parse().ok()?))
     });
@@ -62,3 +92,16 @@ pub fn cut(point: &str) {
 #[cfg(not(debug_assertions))]
 #[inline]
 pub fn cut(_: &str) {}
+
+/// A child is cut where its parent would be.
+#[cfg(debug_assertions)]
+pub fn inherit(child: &mut std::process::Command) {
+    if let Some(wanted) = std::env::var_os(VARIABLE) {
+        child.env(VARIABLE, wanted);
+    }
+}
+
+/// A child is cut where its parent would be.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub fn inherit(_: &mut std::process::Command) {}

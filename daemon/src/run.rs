@@ -21,7 +21,7 @@ use crate::console;
 use crate::devices::connection_key::ConnectionKeys;
 use crate::devices::events::{self, Event, Events};
 use crate::devices::rotation::Rotation;
-use crate::devices::{Devices, Ground, Tuning, rotation};
+use crate::devices::{Devices, DevicesError, Ground, Tuning, rotation};
 use crate::edge::{
     self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
 };
@@ -119,12 +119,8 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let clock = Clock::system();
     let store = Store::open(&data_dir.join("store.redb"))?;
     let (opening, ports) = Opening::open(config, &store, crate::systemd::inherited()).await?;
-    let (broken, stop) = (store.file().broken(), supervisor.token());
-    supervisor.spawn("store", Essential::Yes, async move {
-        stop.run_until_cancelled(broken).await;
-    });
-    let sealed = store.read(|reader| Ok(!reader.all(SECRETS)?.is_empty())).await?;
-    let seal = if sealed { Seal::open_existing(data_dir) } else { Seal::open(data_dir) }?;
+    watch(&store, supervisor);
+    let seal = open_seal(&store, data_dir).await?;
     let accounts =
         Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
     accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
@@ -151,15 +147,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
     let credentials = Credentials::start(store.clone(), vault.clone(), clock.clone(), supervisor);
-    let jobs = Jobs::new(store.clone(), clock.clone(), supervisor);
-    let ground = rotation::Ground {
-        devices: devices.clone(),
-        store: store.clone(),
-        vault,
-        jobs,
-        clock: clock.clone(),
-    };
-    let rotation = Rotation::start(ground, supervisor).await?;
+    let rotation = start_rotation(devices.clone(), &store, vault, &clock, supervisor).await?;
     let router = web::router(Rooms {
         accounts,
         credentials,
@@ -180,6 +168,33 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
     info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
     Ok(store.file())
+}
+
+/// A store whose file is broken ends the daemon.
+fn watch(store: &Store, supervisor: &Supervisor) {
+    let (broken, stop) = (store.file().broken(), supervisor.token());
+    supervisor.spawn("store", Essential::Yes, async move {
+        stop.run_until_cancelled(broken).await;
+    });
+}
+
+/// Where something is sealed already, the key has to be there.
+async fn open_seal(store: &Store, data_dir: &Path) -> Result<Seal, Box<dyn Error>> {
+    let sealed = store.read(|reader| Ok(!reader.all(SECRETS)?.is_empty())).await?;
+    Ok(if sealed { Seal::open_existing(data_dir) } else { Seal::open(data_dir) }?)
+}
+
+/// Jobs, and the kind that there is.
+async fn start_rotation(
+    devices: Devices,
+    store: &Store,
+    vault: Vault,
+    clock: &Clock,
+    supervisor: &Supervisor,
+) -> Result<Rotation, DevicesError> {
+    let (store, clock) = (store.clone(), clock.clone());
+    let jobs = Jobs::new(store.clone(), clock.clone(), supervisor);
+    Rotation::start(rotation::Ground { devices, store, vault, jobs, clock }, supervisor).await
 }
 
 /// Ends a login whose token came over plain HTTP, without making who sent it wait.

@@ -186,7 +186,7 @@ fn write_configuration(etc: &Path) {
     fs::write(etc.join("test.target"), wants).expect("written");
 }
 
-/// Whether systemd can raise LimitMEMLOCK here. Inside another container it often cannot (`CAP_SYS_RESOURCE`): then the
+/// Whether systemd can raise `LimitMEMLOCK` here. Inside another container it often cannot (`CAP_SYS_RESOURCE`): then the
 /// vault may lock memory by a capability instead.
 fn may_raise_limits() -> bool {
     const SYS_RESOURCE: u64 = 1 << 24;

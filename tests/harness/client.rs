@@ -115,7 +115,30 @@ impl Client {
         self.call(Method::DELETE, path, Some(body)).await
     }
 
+    /// Like [`Client::get`]; nothing where the appliance goes away in the middle of it.
+    pub async fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_call(Method::GET, path, None).await
+    }
+
+    /// Like [`Client::post`]; nothing where the appliance goes away in the middle of it.
+    pub async fn try_post(&self, path: &str, body: Value) -> Option<Answer> {
+        self.try_call(Method::POST, path, Some(body)).await
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let (path, headers, body) = self.prepared(path, body);
+        self.send(method, &path, headers, body).await
+    }
+
+    async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> Option<Answer> {
+        let (path, headers, body) = self.prepared(path, body);
+        let tls = self.connect().await.ok()?;
+        let mut request = request(method, &path, &self.address.to_string(), body);
+        request.headers_mut().extend(headers);
+        exchange(tls, request).await.ok()
+    }
+
+    fn prepared(&self, path: &str, body: Option<Value>) -> (String, HeaderMap, Vec<u8>) {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             headers.insert("x-auth-token", HeaderValue::from_str(token).expect("a header value"));
@@ -124,7 +147,7 @@ impl Client {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
             value.to_string().into_bytes()
         });
-        self.send(method, &format!("{API}{path}"), headers, body).await
+        (format!("{API}{path}"), headers, body)
     }
 
     /// Any request, exactly as said, over TLS.

@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("devices", &["jobs", "accounts", "vault", "audit", "seal", "store", "supervisor", "clock", "cut", "network"]),
     ("jobs", &["audit", "store", "supervisor", "clock", "cut"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
-    ("vault", &["audit", "store", "supervisor", "config", "clock"]),
+    ("vault", &["audit", "store", "supervisor", "config", "clock", "cut"]),
     ("audit", &["store", "clock"]),
     ("outbound", &["store"]),
     ("seal", &["clock"]),

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use aerie_tests::{Appliance, MasterKey, Owner, until};
+use aerie_tests::{Appliance, MasterKey, Owner, Process, binary, id_of, until};
 use serde_json::json;
+use tokio::process::Command;
 
 /// What passes the daemon in this test, each a text that stands nowhere else.
 const CANARIES: Canaries = Canaries {
@@ -56,6 +57,27 @@ async fn pass_them(owner: &Owner, key: &MasterKey, canaries: &Canaries) {
     client.post("/vault/key-file/prove", json!({"keyFile": key.key_file})).await.expect(204);
 }
 
+/// Lets the vault make a password for a device, which the daemon passes on and shows. That password.
+async fn rotate_one(appliance: &Appliance, owner: &Owner) -> String {
+    let mut command = Command::new(binary("aerie-simulator"));
+    command.args(["--key", &owner.key, "--devices", "1", "--accounts", "admin"]);
+    let log = appliance.folder().join("simulator.log");
+    let device = Process::start("aerie-simulator", command, &log);
+    let id = owner.admit_one().await;
+    owner.step_up().await;
+    let body = json!({"deviceIds": [id], "accounts": ["admin"]});
+    owner.client.post("/vault/rotations", body).await.expect(201);
+    let path = format!("/vault/records?deviceId={id}");
+    let record = until("the device has a new password", async || {
+        let records = owner.client.get(&path).await.expect(200).json();
+        let record = records["items"].as_array()?.first()?;
+        record["version"].is_u64().then(|| id_of(record))
+    })
+    .await;
+    drop(device);
+    owner.password(&record).await
+}
+
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten();
@@ -76,7 +98,10 @@ async fn v3_secrets_leave_the_daemons_memory_and_stand_in_no_file() {
     let owner = appliance.set_up().await;
     let key = owner.make_vault().await;
     pass_them(&owner, &key, &CANARIES).await;
-    let needles = CANARIES.all(&key);
+    let made = rotate_one(&appliance, &owner).await;
+    assert_eq!(made.len(), 20);
+    let mut needles = CANARIES.all(&key);
+    needles.push(made.into_bytes());
     assert!(needles.len() > 20, "the words of the master password were not found");
     // The search itself works: this one the daemon needs.
     let known = [appliance.data().display().to_string().into_bytes()];

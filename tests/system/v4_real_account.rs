@@ -5,8 +5,12 @@ use aerie_protocol::inform::{
     HeldPassword, HeldPasswords, RefusalReason, Reply, SetPassword, TryPassword, reply::Outcome,
     request::Verb,
 };
-use aerie_tests::{Agent, AgentOptions, AtHand, HandAppliance, run_tool, with_own_accounts};
+use aerie_tests::{
+    Agent, AgentOptions, Appliance, AtHand, HandAppliance, Owner, id_of, run_tool, until,
+    with_own_accounts,
+};
 use nix::sys::signal::Signal;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
@@ -237,6 +241,68 @@ fn v4_a_real_account_is_tried_and_guarded() {
                 assert!(!std::fs::read_to_string(&root).expect("text").contains(&secret));
                 assert!(!agent.printed().contains(&secret), "a password in the log");
             }
+        },
+    );
+}
+
+/// Begins a rotation of the account on every device. The job's id.
+async fn rotate(owner: &Owner) -> String {
+    owner.step_up().await;
+    let body = json!({"all": true, "accounts": [ACCOUNT]});
+    id_of(&owner.client.post("/vault/rotations", body).await.expect(201).json())
+}
+
+/// Waits until a job is done, and checks that what the vault shows is what the account has.
+async fn ends_with_what_the_vault_knows(owner: &Owner, job: &str) -> String {
+    until("the account has its new password", async || {
+        let job = owner.client.get(&format!("/jobs/{job}")).await.expect(200).json();
+        (job["counts"]["done"] == 1 && job["state"] == "done").then_some(())
+    })
+    .await;
+    owner.step_up().await;
+    let records = owner.client.get("/vault/records").await.expect(200).json();
+    let password = owner.password(&id_of(&records["items"][0])).await;
+    assert!(openssl_agrees(&password).await, "the vault shows another password");
+    assert!(pam_agrees(&password).await, "the password does not get in");
+    password
+}
+
+#[test]
+fn v4_a_real_account_is_rotated_by_the_appliance_over_kills_of_it() {
+    with_own_accounts(
+        "v4_real_account::v4_a_real_account_is_rotated_by_the_appliance_over_kills_of_it",
+        ACCOUNT,
+        FACTORY,
+        async || {
+            let mut appliance = Appliance::start().await;
+            let owner = appliance.set_up().await;
+            let key = owner.make_vault().await;
+            let agent = Agent::start_with(&owner.key, &options());
+            owner.admit_one().await;
+            agent.enrols().await;
+
+            // Killed as soon as the account has another password, whether or not the appliance has heard of it.
+            let before = entry();
+            let job = rotate(&owner).await;
+            wait_for(|| entry() != before);
+            appliance.kill().await;
+            appliance.start_again().await;
+            owner.unseal(&key).await;
+            let first = ends_with_what_the_vault_knows(&owner, &job).await;
+            assert!(!pam_agrees(FACTORY).await, "the old password still gets in");
+
+            // And where it has heard, and stored nothing of it.
+            appliance.kill().await;
+            appliance.cut_at(Some("rotation-replied:1".to_owned()));
+            appliance.start_again().await;
+            let job = rotate(&owner).await;
+            assert!(appliance.is_cut_within(aerie_tests::PATIENCE).await, "it was not cut");
+            appliance.cut_at(None);
+            appliance.start_again().await;
+            owner.unseal(&key).await;
+            let second = ends_with_what_the_vault_knows(&owner, &job).await;
+            assert_ne!(first, second);
+            assert!(!pam_agrees(&first).await, "the former password still gets in");
         },
     );
 }

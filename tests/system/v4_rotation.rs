@@ -6,7 +6,7 @@ use aerie_protocol::inform::{
     from_device, reply, request,
 };
 use aerie_protocol::noise::{PublicKey, StaticKey};
-use aerie_tests::{Appliance, Owner, RawDevice, hello, mac_of, until};
+use aerie_tests::{Appliance, Owner, PATIENCE, RawDevice, hello, mac_of, until};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "admin";
@@ -366,4 +366,31 @@ async fn v4_a_job_waits_for_devices_that_are_away_until_it_is_cancelled() {
     let stranger =
         json!({"deviceIds": ["00000000-0000-4000-8000-000000000000"], "accounts": [ACCOUNT]});
     owner.client.post("/vault/rotations", stranger).await.expect(404);
+}
+
+#[tokio::test]
+async fn v4_what_was_granted_to_a_job_that_never_was_ends_with_the_next_start() {
+    let mut appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    owner.make_vault().await;
+    let router = Router::enrolled(&appliance, &owner, vec![untouched()]).await;
+    let grants = |appliance: &Appliance| {
+        let names = std::fs::read_dir(appliance.data().join("vault")).expect("a directory");
+        let names = names.map(|entry| entry.expect("an entry").file_name().into_string());
+        let names = names.map(|name| name.expect("UTF-8"));
+        names.filter(|name| name.starts_with("grant-")).count()
+    };
+    appliance.kill().await;
+    appliance.cut_at(Some("job-granted:1".to_owned()));
+    appliance.start_again().await;
+    owner.step_up().await;
+    let body = json!({"deviceIds": [router.id], "accounts": [ACCOUNT]});
+    assert!(owner.client.try_post("/vault/rotations", body).await.is_none(), "it was not cut");
+    assert!(appliance.is_cut_within(PATIENCE).await);
+    assert_eq!(grants(&appliance), 1, "granted, and no job");
+    appliance.cut_at(None);
+    appliance.start_again().await;
+    assert_eq!(grants(&appliance), 0);
+    let jobs = owner.client.get("/jobs").await.expect(200).json();
+    assert_eq!(jobs["items"], json!([]));
 }

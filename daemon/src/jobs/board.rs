@@ -413,12 +413,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn cancelling_gives_up_all_but_what_runs() {
+        use ItemState::{Cancelled, Done, Running};
         let (mut board, devices) = board(&["waiting", "waiting", "waiting", "done"]);
         let now = Instant::now();
         assert_eq!(board.take(now, |device| device != devices[0]), Some(1));
         board.cancel();
         let states = [0, 1, 2, 3].map(|number| board.state(number).unwrap());
-        use ItemState::{Cancelled, Done, Running};
         assert_eq!(states, [Cancelled, Running, Cancelled, Done]);
         assert!(!board.wake(devices[0]) && board.take(now, |_| true).is_none());
         board.ended(1, &Outcome::Done, now);

@@ -236,6 +236,11 @@ impl Jobs {
         Uuid::now_v7()
     }
 
+    /// Whether a job has not ended.
+    pub fn lives(&self, id: Uuid) -> bool {
+        self.inner.lock().contains_key(&id)
+    }
+
     /// Whether one more may begin.
     pub fn has_room(&self) -> Result<(), JobsError> {
         if self.inner.lock().len() >= ALIVE { Err(JobsError::TooMany) } else { Ok(()) }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::store::tables::{JOB_ITEMS, JOBS};
 use crate::store::{StoreError, Writer};
 
 /// How often a job looks at the clock by itself: somebody may set it.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// How long to wait after the store could not write.
 const RETRY: Duration = Duration::from_secs(10);
 /// How often listeners are told of a job, at most.
@@ -60,13 +60,7 @@ pub(super) async fn run(inner: Arc<Inner>, living: Arc<Living>) {
             () = token.cancelled() => return,
             Some(ended) = trying.join_next() => {
                 news = true;
-                let mut reason = heard(&living, ended);
-                while let Some(ended) = trying.try_join_next() {
-                    reason = heard(&living, ended).or(reason);
-                }
-                if let Some(reason) = reason {
-                    stop(&inner, &living, reason).await;
-                }
+                hear_all(&inner, &living, ended, &mut trying).await;
             }
             () = living.changed.notified() => news = true,
             () = sleep_until(look_again) => {}
@@ -75,6 +69,22 @@ pub(super) async fn run(inner: Arc<Inner>, living: Arc<Living>) {
     tokio::select! {
         () = token.cancelled() => {}
         () = end(&inner, &living) => {}
+    }
+}
+
+/// Notes how one item ended, and those that have ended with it.
+async fn hear_all(
+    inner: &Inner,
+    living: &Living,
+    first: Result<(u32, Outcome), JoinError>,
+    trying: &mut JoinSet<(u32, Outcome)>,
+) {
+    let mut reason = heard(living, first);
+    while let Some(ended) = trying.try_join_next() {
+        reason = heard(living, ended).or(reason);
+    }
+    if let Some(reason) = reason {
+        stop(inner, living, reason).await;
     }
 }
 
@@ -148,7 +158,7 @@ async fn store_failure(inner: &Inner, key: (Uuid, u32), outcome: Outcome) -> Out
 }
 
 /// Notes how an item ended. Answers why the job has to stop, if it has to.
-fn heard(living: &Living, ended: Result<(u32, Outcome), tokio::task::JoinError>) -> Option<String> {
+fn heard(living: &Living, ended: Result<(u32, Outcome), JoinError>) -> Option<String> {
     // Faults are caught in the task itself.
     let (number, outcome) = ended.ok()?;
     let (cancelled, stop_after) = {

@@ -260,7 +260,7 @@ async fn nothing_begins_before_its_time() {
     let job = room.jobs.get(id).await.unwrap();
     assert_eq!((job.state.name(), job.state.waits_for()), ("waiting", "window"));
     assert_eq!(room.chores.steps.load(Ordering::Acquire), 0);
-    room.hand.advance(Duration::from_secs(60));
+    room.hand.advance(Duration::from_mins(1));
     // Whatever stirs the job makes it look at the clock.
     let living = room.jobs.inner.living(id).unwrap();
     living.changed.notify_one();

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Asked, Vault};
 use super::frame::{self, Answering, Asking};
 use super::protocol::{Answer, Question, Status, VERSION};
+use crate::cut;
 use crate::supervisor::{Essential, Supervisor};
 
 /// Questions that wait for the connection.
@@ -241,6 +242,7 @@ fn start_child(program: &Path, directory: &Path) -> Result<Connection> {
     command.arg0("aerie").arg("vault").arg("--child").arg(directory);
     // Nothing of the daemon's: its environment names credentials.
     command.env_clear().env("MALLOC_ARENA_MAX", "1");
+    cut::inherit(&mut command);
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
     // Signals of the terminal are for the daemon, which stops the child last.
     command.process_group(0);

@@ -345,6 +345,9 @@ pub struct Status {
     pub own_unit: bool,
     /// The public key, PEM (`SubjectPublicKeyInfo`).
     pub public_key: String,
+    /// Jobs that have a grant, sorted.
+    #[serde(default)]
+    pub granted: Vec<Uuid>,
 }
 
 /// Something that the vault did, each chained to the one before.

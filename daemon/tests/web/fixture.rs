@@ -84,6 +84,18 @@ impl Answer {
     }
 }
 
+async fn keep(store: &Store, records: &[(Uuid, DeviceRecord)]) {
+    for (id, record) in records.iter().cloned() {
+        store
+            .write(move |writer| {
+                writer.put(DEVICE_KEYS, &record.public_key, &id)?;
+                writer.put(DEVICES, &id, &record)
+            })
+            .await
+            .expect("a device");
+    }
+}
+
 impl Appliance {
     /// Nobody has set it up yet.
     pub(crate) async fn new() -> Self {
@@ -93,15 +105,7 @@ impl Appliance {
     /// Nobody has set it up yet, and yet it knows these devices.
     pub(crate) async fn with_devices(records: &[(Uuid, DeviceRecord)]) -> Self {
         let store = Store::memory().expect("a store");
-        for (id, record) in records.iter().cloned() {
-            store
-                .write(move |writer| {
-                    writer.put(DEVICE_KEYS, &record.public_key, &id)?;
-                    writer.put(DEVICES, &id, &record)
-                })
-                .await
-                .expect("a device");
-        }
+        keep(&store, records).await;
         let data = TempDir::new().expect("a folder");
         let (clock, hand) = Clock::manual(NOW);
         let supervisor = Supervisor::new();

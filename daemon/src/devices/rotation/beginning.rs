@@ -35,6 +35,8 @@ impl Rotation {
         }
         let credentials: Vec<Uuid> = places.iter().map(|(_, credential)| *credential).collect();
         let id = Jobs::new_id();
+        let _granting = self.inner.granting.lock().await;
+        self.inner.end_orphans().await?;
         self.inner.vault.grant(pass, reason, id, credentials, EACH).await?;
         cut("job-granted");
         let new = new_job(id, &wanted, places, by);
@@ -65,6 +67,8 @@ impl Rotation {
             .filter(|item| !matches!(item.state, ItemState::Done | ItemState::Cancelled));
         let credentials = unfinished.filter_map(|item| Memory::read(&item.record.memory));
         let credentials = credentials.map(|memory| memory.credential).collect();
+        let _granting = self.inner.granting.lock().await;
+        self.inner.end_orphans().await?;
         self.inner.vault.grant(pass, reason, id, credentials, EACH).await?;
         Ok(self.inner.jobs.retry(&self.kind(), id).await?)
     }
@@ -106,7 +110,7 @@ impl Rotation {
         }
         let mut places = Vec::new();
         for device in devices {
-            for account in self.accounts(device, accounts, &kept) {
+            for account in accounts_of(device, accounts, &kept) {
                 let place = (device.id, account);
                 let ids = kept.get(&place).map(Vec::as_slice).unwrap_or_default();
                 let named = self.inner.named(device.id, &place.1);
@@ -119,24 +123,19 @@ impl Rotation {
         places.dedup_by(|one, other| one.0 == other.0);
         Ok(places)
     }
+}
 
-    /// The accounts that were asked for; where none were, those that the device allows, or whose
-    /// passwords were rotated before.
-    fn accounts(
-        &self,
-        device: &Device,
-        asked: &[String],
-        kept: &HashMap<Place, Vec<Uuid>>,
-    ) -> Vec<String> {
-        if !asked.is_empty() {
-            return asked.to_vec();
-        }
-        if !device.password_accounts.is_empty() {
-            return device.password_accounts.clone();
-        }
-        let of_device = kept.keys().filter(|(id, _)| *id == device.id);
-        of_device.map(|(_, account)| account.clone()).collect()
+/// The accounts that were asked for; where none were, those that the device allows, or whose
+/// passwords were rotated before.
+fn accounts_of(device: &Device, asked: &[String], kept: &HashMap<Place, Vec<Uuid>>) -> Vec<String> {
+    if !asked.is_empty() {
+        return asked.to_vec();
     }
+    if !device.password_accounts.is_empty() {
+        return device.password_accounts.clone();
+    }
+    let of_device = kept.keys().filter(|(id, _)| *id == device.id);
+    of_device.map(|(_, account)| account.clone()).collect()
 }
 
 fn new_job(id: Uuid, wanted: &Wanted, places: Vec<(Place, Uuid)>, by: Uuid) -> NewJob {

@@ -1,7 +1,7 @@
 //! What is made of what devices say in their hellos: a lost reply is made good, an older password is
 //! told, and what the appliance does not know is taken back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aerie_protocol::inform::{HeldPasswords, reply, request};
@@ -71,10 +71,12 @@ impl Inner {
                 Some(_) = asking.join_next() => continue,
             };
             let (words, at_once) = self.words(&devices);
-            at_once.into_iter().for_each(|device| self.jobs.wake(device));
+            self.wake_all(at_once);
             match self.note(words).await {
                 Ok((looked_at, to_be_asked)) => {
-                    looked_at.into_iter().for_each(|said| self.looked_at(said));
+                    for said in looked_at {
+                        self.looked_at(said);
+                    }
                     for said in to_be_asked {
                         let (inner, slots) = (Arc::clone(&self), Arc::clone(&slots));
                         asking.spawn(async move {
@@ -85,14 +87,25 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::error!(%error, "what devices say of passwords could not be stored");
-                    let devices_again = devices;
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(RETRY) => {}
                     }
-                    devices_again.iter().for_each(|id| self.devices.inner.heard.tell(*id));
+                    self.tell_again(devices);
                 }
             }
+        }
+    }
+
+    fn tell_again(&self, devices: Vec<Uuid>) {
+        for device in devices {
+            self.devices.inner.heard.tell(device);
+        }
+    }
+
+    fn wake_all(&self, devices: Vec<Uuid>) {
+        for device in devices {
+            self.jobs.wake(device);
         }
     }
 
@@ -291,14 +304,14 @@ pub(super) fn generated(device: Uuid, account: &str, now: i64) -> CredentialReco
 pub(super) fn deeds(reader: &Reader, words: &[Word]) -> Result<Vec<Option<Deed>>, StoreError> {
     let mut unnamed = HashMap::new();
     if words.iter().any(|word| word.held.holds.is_none()) {
-        let wanted: HashMap<(Uuid, &str), ()> = words
+        let wanted: HashSet<(Uuid, &str)> = words
             .iter()
             .filter(|word| word.held.holds.is_none())
-            .map(|word| ((word.device, word.held.account.as_str()), ()))
+            .map(|word| (word.device, word.held.account.as_str()))
             .collect();
         reader.each(CREDENTIALS, |id, record| {
             let Some(device) = record.device else { return };
-            if wanted.contains_key(&(device, record.username.as_str())) {
+            if wanted.contains(&(device, record.username.as_str())) {
                 unnamed.insert((device, record.username.clone()), (id, record));
             }
         })?;

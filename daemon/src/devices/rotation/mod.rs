@@ -88,6 +88,8 @@ struct Inner {
     making: Making,
     /// Credentials that are being changed: one at a time.
     busy: Mutex<HashSet<Uuid>>,
+    /// Held from a job's grant until the job lives.
+    granting: tokio::sync::Mutex<()>,
 }
 
 /// What rotation stands on.
@@ -109,13 +111,20 @@ impl Rotation {
     pub async fn start(ground: Ground, supervisor: &Supervisor) -> Result<Self, DevicesError> {
         let Ground { devices, store, vault, jobs, clock } = ground;
         let (making, busy) = (Making::default(), Mutex::default());
-        let inner = Inner { devices, store, vault, jobs, clock, making, busy };
+        let granting = tokio::sync::Mutex::default();
+        let inner = Inner { devices, store, vault, jobs, clock, making, busy, granting };
         let rotation = Self { inner: Arc::new(inner) };
         let looking = Arc::clone(&rotation.inner).look(supervisor.token());
         supervisor.spawn("what devices say of passwords", Essential::Yes, looking);
         let watching = Arc::clone(&rotation.inner).watch_vault(supervisor.token());
         supervisor.spawn("jobs that wait for the vault", Essential::Yes, watching);
         rotation.inner.jobs.resume(&rotation.kind()).await?;
+        let granting = rotation.inner.granting.lock().await;
+        if let Err(error) = rotation.inner.end_orphans().await {
+            // The next rotation that begins does it.
+            tracing::warn!(%error, "what the vault granted to jobs that are no more was not ended");
+        }
+        drop(granting);
         Ok(rotation)
     }
 
@@ -186,10 +195,22 @@ impl Inner {
         }
     }
 
+    /// Ends what the vault grants to jobs that do not live: a crash between a grant and its job, or
+    /// between a job's end and the grant's, leaves one behind, and there are few. Only for who holds
+    /// `granting`.
+    async fn end_orphans(&self) -> Result<(), VaultError> {
+        for job in self.vault.status().await?.granted {
+            if !self.jobs.lives(job) {
+                self.vault.end_grant(job).await?;
+                tracing::info!(%job, "a grant whose job is no more has ended");
+            }
+        }
+        Ok(())
+    }
+
     fn vault_is_open(&self) -> bool {
         let status = self.vault.watch();
-        let open = status.borrow().as_ref().is_some_and(|status| status.made && !status.sealed);
-        open
+        status.borrow().as_ref().is_some_and(|status| status.made && !status.sealed)
     }
 
     /// Keeps a credential to one that changes it, while the guard lives.

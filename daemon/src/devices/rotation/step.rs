@@ -23,7 +23,7 @@ use crate::vault::candidates::{self, Moment};
 use crate::vault::protocol::{Made, Refusal, Sealed};
 
 /// How long a device may take to set a password and prove it. Hashing one is slow on small devices.
-const SET: Duration = Duration::from_secs(60);
+const SET: Duration = Duration::from_mins(1);
 /// How long it may take to try one.
 const TRY: Duration = Duration::from_secs(20);
 /// How long a device that is busy, or said nothing, is left alone.
@@ -53,9 +53,8 @@ enum Said {
 impl Inner {
     pub(super) async fn step(self: Arc<Self>, mut task: Task) -> Outcome {
         cut("rotation-begun");
-        let at = match At::of(&task) {
-            Some(at) => at,
-            None => return Outcome::Failed("The job's record is damaged; begin a new one.".into()),
+        let Some(at) = At::of(&task) else {
+            return Outcome::Failed("The job's record is damaged; begin a new one.".to_owned());
         };
         let Some(_kept) = self.keep(at.credential) else { return Outcome::Later(SHORT) };
         match self.rotate(&mut task, &at).await {

@@ -230,9 +230,8 @@ fn v4_nobodys_password_is_ever_unknown_whatever_is_lost_on_the_way() {
     let mut older = 0;
     for seed in 1..=2_000_u64 {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
-        let mut world = World::default();
-        world.record = credential(1);
-        world.device = Device { has: 1, remembered: vec![1] };
+        let device = Device { has: 1, remembered: vec![1] };
+        let mut world = World { record: credential(1), device, ..World::default() };
         (world.firmware, world.backup) = (world.device.clone(), world.record.clone());
         for step in 0..200 {
             match dice.roll(12) {

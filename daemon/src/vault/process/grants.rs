@@ -72,6 +72,13 @@ impl Grants {
         self.alive.contains_key(&job) || self.alive.len() < GRANTS
     }
 
+    /// Jobs that have one, sorted.
+    pub(super) fn jobs(&self) -> Vec<Uuid> {
+        let mut jobs: Vec<Uuid> = self.alive.keys().copied().collect();
+        jobs.sort_unstable();
+        jobs
+    }
+
     /// Grants, in the place of what this job had.
     pub(super) fn add(
         &mut self,
@@ -275,5 +282,6 @@ mod tests {
         let grants = Grants::open(&folder).unwrap();
         assert!(!grants.allow(id(0), &[id(10)]) && !grants.allow(id(7), &[id(10)]));
         assert!(grants.allow(id(1), &[id(10)]));
+        assert_eq!(grants.jobs(), (1..7).map(id).collect::<Vec<_>>());
     }
 }

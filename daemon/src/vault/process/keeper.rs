@@ -153,6 +153,7 @@ impl Keeper {
             memory_locked: self.memory_locked,
             own_unit: self.own_unit,
             public_key: key.and_then(|key| key.pem().ok()).unwrap_or_default(),
+            granted: inner.grants.jobs(),
         }
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::keeper::{Inner, Keeper, failed, reason};
 use super::making;
 use super::unsealing::Keys;
+use crate::cut::cut;
 use crate::vault::SecretText;
 use crate::vault::crypto::{Bound, CryptoError, PublicKey};
 use crate::vault::protocol::{
@@ -78,9 +79,11 @@ impl Keeper {
         let (keys, an_hour) = (inner.opened()?, inner.made()?.an_hour);
         inner.require_pass(pass, now)?;
         let secret = keys.open(sealed)?;
+        cut("vault-opening");
         inner.count(now, |counter| {
             counter.open(an_hour, now.lived).map_err(|seconds| Refusal::Limit { seconds })
         })?;
+        cut("vault-opened");
         inner.note(now, &[("opened", format!("{}: {why}", named(sealed)))])?;
         Ok(secret)
     }
@@ -111,8 +114,11 @@ impl Keeper {
         let count = credentials.len();
         let told = format!("job {job}, {count} credentials, {each} secrets of each: {why}");
         inner.note(now, &[("granted", told)])?;
+        cut("vault-granting");
         let added = inner.grants.add(job, credentials, each, now.lived);
-        added.map_err(|error| failed(&error))
+        added.map_err(|error| failed(&error))?;
+        cut("vault-granted");
+        Ok(())
     }
 
     pub(super) fn end_grant(&self, job: Uuid) -> Result<(), Refusal> {
@@ -146,6 +152,7 @@ impl Keeper {
             let secret = making::password(form)?;
             Ok(Made { sealed: sealing.seal(credential, version, &secret)?, secret })
         })?;
+        cut("vault-making");
         let told = format!("job {job}, {} secrets", made.len());
         self.take(job, &credentials, &[("made", told)])?;
         Ok(made)
@@ -186,7 +193,10 @@ impl Keeper {
         if !inner.grants.take(job, credentials).map_err(|error| failed(&error))? {
             return Err(Refusal::NoGrant);
         }
-        inner.note(now, entries)
+        cut("vault-counted");
+        inner.note(now, entries)?;
+        cut("vault-logged");
+        Ok(())
     }
 
     pub(super) fn export(

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::keeper::Keeper;
+use crate::cut::cut;
 use crate::vault::frame::{self, Answering, Asking};
 use crate::vault::protocol::{Answer, Question, Refusal, Status, VERSION};
 
@@ -137,6 +138,7 @@ async fn talk(desk: &Desk, stream: UnixStream) -> Result<()> {
             let now = desk.keeper.status();
             let status = (told != now).then(|| now.clone());
             told = now;
+            cut("vault-answering");
             frame::write(&mut write, &Answering { number, answer, status }).await?;
         }
         Ok(())
