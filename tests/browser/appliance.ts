@@ -109,12 +109,13 @@ export class Appliance {
     await this.api("POST", "/user/login", { username: account.name, password: account.password });
   }
 
-  /** A crowd of simulated devices with this device key. */
-  async startCrowd(key: string, devices: number): Promise<void> {
+  /** A crowd of simulated devices with this device key; `faults` happen once each, to one device after the other. */
+  async startCrowd(key: string, devices: number, faults: readonly string[] = []): Promise<void> {
     const file = join(this.folder, "crowd-key");
     await writeFile(file, key);
     const log = openSync(join(this.folder, "crowd.log"), "a");
     const wanted = ["--key-file", file, "--devices", String(devices)];
+    if (faults.length > 0) wanted.push("--faults", faults.join(","));
     this.agents.push(spawn(join(binaries, "aerie-simulator"), wanted, { stdio: ["ignore", log, log] }));
   }
 
