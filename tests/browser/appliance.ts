@@ -27,17 +27,22 @@ type Answer = { status: number; headers: Record<string, unknown>; body: string }
 function ask(url: string, method = "GET", body?: unknown, token?: string): Promise<Answer> {
   return new Promise((done, fail) => {
     const headers: Record<string, string> = {};
-    if (body !== undefined) headers["content-type"] = "application/json";
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    if (text !== undefined) {
+      headers["content-type"] = "application/json";
+      // Without it the body of a DELETE is left out.
+      headers["content-length"] = String(Buffer.byteLength(text));
+    }
     if (token !== undefined) headers["x-auth-token"] = token;
     // The certificate is the appliance's own; these calls stay on this machine.
     const call = request(url, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
-      let text = "";
+      let read = "";
       answer.setEncoding("utf8");
-      answer.on("data", (part: string) => (text += part));
-      answer.on("end", () => done({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }));
+      answer.on("data", (part: string) => (read += part));
+      answer.on("end", () => done({ status: answer.statusCode ?? 0, headers: answer.headers, body: read }));
     });
     call.on("error", fail);
-    call.end(body === undefined ? undefined : JSON.stringify(body));
+    call.end(text);
   });
 }
 
