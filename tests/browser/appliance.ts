@@ -27,17 +27,22 @@ type Answer = { status: number; headers: Record<string, unknown>; body: string }
 function ask(url: string, method = "GET", body?: unknown, token?: string): Promise<Answer> {
   return new Promise((done, fail) => {
     const headers: Record<string, string> = {};
-    if (body !== undefined) headers["content-type"] = "application/json";
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    if (text !== undefined) {
+      headers["content-type"] = "application/json";
+      // Without it the body of a DELETE is left out.
+      headers["content-length"] = String(Buffer.byteLength(text));
+    }
     if (token !== undefined) headers["x-auth-token"] = token;
     // The certificate is the appliance's own; these calls stay on this machine.
     const call = request(url, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
-      let text = "";
+      let read = "";
       answer.setEncoding("utf8");
-      answer.on("data", (part: string) => (text += part));
-      answer.on("end", () => done({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }));
+      answer.on("data", (part: string) => (read += part));
+      answer.on("end", () => done({ status: answer.statusCode ?? 0, headers: answer.headers, body: read }));
     });
     call.on("error", fail);
-    call.end(body === undefined ? undefined : JSON.stringify(body));
+    call.end(text);
   });
 }
 
@@ -109,12 +114,13 @@ export class Appliance {
     await this.api("POST", "/user/login", { username: account.name, password: account.password });
   }
 
-  /** A crowd of simulated devices with this device key. */
-  async startCrowd(key: string, devices: number): Promise<void> {
+  /** A crowd of simulated devices with this device key; `faults` happen once each, to one device after the other. */
+  async startCrowd(key: string, devices: number, faults: readonly string[] = []): Promise<void> {
     const file = join(this.folder, "crowd-key");
     await writeFile(file, key);
     const log = openSync(join(this.folder, "crowd.log"), "a");
     const wanted = ["--key-file", file, "--devices", String(devices)];
+    if (faults.length > 0) wanted.push("--faults", faults.join(","));
     this.agents.push(spawn(join(binaries, "aerie-simulator"), wanted, { stdio: ["ignore", log, log] }));
   }
 

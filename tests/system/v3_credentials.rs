@@ -74,11 +74,39 @@ async fn v3_who_was_shown_a_password_stands_in_both_logs_and_in_the_offboarding(
     let opened = opened.iter().find(|entry| entry["what"] == "opened").expect("it is told");
     let about = opened["about"].as_str().expect("about what");
     assert!(about.contains("nina") && about.contains("the mast is down"), "{about}");
+    assert!(about.starts_with(&record), "as the vault wrote it: {about}");
+    assert_eq!(opened["name"], "root on Mast");
     let audit = owner.client.get("/nms/audit?who=nina").await.expect(200).json();
     assert_eq!(audit["items"][0]["what"], "secret seen", "{audit}");
     let gone = owner.client.post(&format!("/users/{nina}/offboard"), json!({})).await.expect(200);
     let seen = gone.json()["secretsSeen"][0]["about"].as_str().expect("a secret").to_owned();
     assert!(seen.contains("root on Mast"), "{seen}");
+    owner.client.delete(&format!("/vault/records/{record}")).await.expect(200);
+    let log = owner.client.get("/vault/log").await.expect(200).json();
+    let mut entries = log["entries"].as_array().expect("a list").iter();
+    let opened = entries.find(|entry| entry["what"] == "opened").expect("it stays");
+    assert_eq!(opened["name"], Value::Null, "nobody knows it any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v3_a_port_that_is_null_is_taken_away_and_one_that_is_left_out_stays() {
+    let appliance = Appliance::start().await;
+    let owner = appliance.set_up().await;
+    owner.make_vault().await;
+    let mut new = label("Mast", "root", "kept");
+    new["sshPort"] = json!(2222);
+    new["httpsPort"] = json!(8443);
+    let path = format!("/vault/records/{}", owner.keep(new).await);
+    let change = async |change: Value| {
+        let now = owner.client.put(&path, change).await.expect(200).json();
+        (now["sshPort"].clone(), now["httpsPort"].clone())
+    };
+    assert_eq!(change(json!({"note": "by the barn"})).await, (json!(2222), json!(8443)));
+    assert_eq!(change(json!({"sshPort": null})).await, (Value::Null, json!(8443)));
+    assert_eq!(change(json!({"sshPort": 22})).await, (json!(22), json!(8443)));
+    assert_eq!(change(json!({"sshPort": null, "httpsPort": 0})).await, (Value::Null, Value::Null));
+    let wrong = json!({"httpsPort": 65_536});
+    owner.client.put(&path, wrong).await.expect(400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

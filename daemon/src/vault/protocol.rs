@@ -398,7 +398,8 @@ pub enum Refusal {
     ProofWrong(String),
     /// The hour's openings are used up.
     #[error(
-        "the vault has opened all that it may within an hour; the next is possible in {seconds} s"
+        "the vault has opened all that it may within an hour; the next is possible in {} min",
+        seconds.div_ceil(60)
     )]
     Limit {
         /// How long.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -88,11 +88,18 @@ pub(super) struct RecordUpdate {
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretText>,
     read_only: Option<bool>,
-    /// 0 takes it away.
+    /// Null or 0 takes it away.
+    #[serde(default, deserialize_with = "port_or_none")]
     ssh_port: Option<u16>,
-    /// 0 takes it away.
+    /// Null or 0 takes it away.
+    #[serde(default, deserialize_with = "port_or_none")]
     https_port: Option<u16>,
     note: Option<String>,
+}
+
+/// A port that is said: null is 0, which takes it away. What is left out does not get here.
+fn port_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    Ok(Some(Option::deserialize(from)?.unwrap_or_default()))
 }
 
 /// A device's password that is typed in.

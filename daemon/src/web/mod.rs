@@ -52,6 +52,7 @@ mod user;
 mod user_view;
 mod users;
 mod vault;
+mod vault_log;
 mod vault_view;
 mod views;
 

@@ -17,7 +17,7 @@ use super::routes::{Listed, listed};
 use super::{
     audit, certificates, credentials, device_actions, devices, factors, health, jobs, live, login,
     logs, nms, outgoing, passkeys, ports, proofs, rotations, security, setup, shell, sites,
-    statistics, tickets, token, user, users, vault,
+    statistics, tickets, token, user, users, vault, vault_log,
 };
 
 /// The schemes' names in the document.
@@ -128,7 +128,7 @@ const RULE: &str = "x-rule";
         vault::split,
         vault::rekey,
         vault::limit,
-        vault::log,
+        vault_log::log,
         proofs::enrol_pin,
         proofs::remove_pin,
         proofs::new_app,

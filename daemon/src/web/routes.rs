@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::{
     Web, audit, certificates, credentials, device_actions, devices, factors, health, jobs, live,
     login, logs, nms, openapi, outgoing, passkeys, ports, proofs, rotations, security, setup,
-    shell, sites, statistics, tickets, token, user, users, vault,
+    shell, sites, statistics, tickets, token, user, users, vault, vault_log,
 };
 
 /// The table.
@@ -173,7 +173,7 @@ fn vault() -> Vec<Route> {
         post("/nms/api/v2.1/vault/split", Admin, Yes, vault::split).told("vault-split"),
         post("/nms/api/v2.1/vault/rekey", Admin, Yes, vault::rekey),
         put("/nms/api/v2.1/vault/limit", Admin, Yes, vault::limit).told("vault-limit-changed"),
-        get("/nms/api/v2.1/vault/log", Admin, No, vault::log),
+        get("/nms/api/v2.1/vault/log", Admin, No, vault_log::log),
         post("/nms/api/v2.1/vault/proofs/pin", Admin, Yes, proofs::enrol_pin).told("vault-pin-enrolled"),
         delete("/nms/api/v2.1/vault/proofs/pin", Admin, Yes, proofs::remove_pin).told("vault-pin-removed"),
         post("/nms/api/v2.1/vault/proofs/totp", Admin, Yes, proofs::new_app),

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ErrorBody};
-use super::extract::{Acting, Params};
+use super::extract::Acting;
 use super::sealed::{SecretBody, given, key};
 use super::told::{self, About};
 use super::vault_view::{RekeyedView, VaultView};
-use super::views::{ActionResult, Time};
+use super::views::ActionResult;
 use crate::accounts::Accounts;
 use crate::devices::Devices;
 use crate::vault::SecretText;
 use crate::vault::credentials::Credentials;
-use crate::vault::protocol::{Key, LogEntry, Unsealing};
+use crate::vault::protocol::{Key, Unsealing};
 
 /// Makes the vault, or a new key pair of one.
 #[derive(Deserialize, ToSchema)]
@@ -131,43 +131,6 @@ pub(super) struct LimitRequest {
     /// Openings an hour, 1 to 1000.
     #[schema(minimum = 1, maximum = 1000)]
     per_hour: u32,
-}
-
-/// From where the log is wanted.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only documents the query")]
-pub(super) struct LogFrom {
-    /// The number of the first entry: 0, unless it says another one.
-    from: Option<u64>,
-}
-
-/// Entries of the vault's own log, oldest first.
-#[derive(Serialize, ToSchema)]
-#[schema(as = VaultLog)]
-pub(super) struct LogPage {
-    entries: Vec<LogEntryView>,
-    /// From where to go on; the same again: there is nothing more.
-    next: u64,
-}
-
-/// Something that the vault did.
-#[derive(Serialize, ToSchema)]
-#[schema(as = VaultLogEntry)]
-struct LogEntryView {
-    number: u64,
-    at: Time,
-    /// What: `created`, `unsealed`, `sealed`, `opened`, …
-    what: String,
-    /// About what, and on whose word.
-    about: String,
-}
-
-impl LogEntryView {
-    fn new(entry: LogEntry) -> Self {
-        let at = jiff::Timestamp::from_millisecond(entry.at).unwrap_or_default();
-        Self { number: entry.number, at: Time(at), what: entry.what, about: entry.about }
-    }
 }
 
 /// How the vault is.
@@ -349,22 +312,4 @@ pub(super) async fn limit(
     credentials.vault().limit(key, wanted.per_hour).await?;
     let about = format!("{} an hour", wanted.per_hour);
     Ok((About::these(vec![about]), Json(VaultView::read(&credentials).await?)))
-}
-
-/// The vault's own log, which the daemon cannot change.
-#[utoipa::path(
-    get, path = "/nms/api/v2.1/vault/log", tag = "vault", params(LogFrom),
-    responses(
-        (status = 200, description = "Entries from a number on", body = LogPage),
-        (status = 412, description = "VaultNotMade", body = ErrorBody),
-    )
-)]
-pub(super) async fn log(
-    State(credentials): State<Credentials>,
-    params: Params,
-) -> Result<Json<LogPage>, ApiError> {
-    let from = params.one("from")?.unwrap_or(0);
-    let entries = credentials.vault().log(from).await?;
-    let next = entries.last().map_or(from, |last| last.number.saturating_add(1));
-    Ok(Json(LogPage { entries: entries.into_iter().map(LogEntryView::new).collect(), next }))
 }

@@ -91,7 +91,7 @@ pub(super) fn sentence(error: &impl fmt::Display) -> String {
     let text = error.to_string();
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().collect::<String>());
-    let end = if text.ends_with('.') { "" } else { "." };
+    let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
     format!("{}{}{end}", first.unwrap_or_default(), characters.as_str())
 }
 
@@ -112,6 +112,17 @@ mod tests {
         assert_eq!(Pagination::new(0, 20, 1).pages, 0);
         assert_eq!(Pagination::new(20, 20, 1).pages, 1);
         assert_eq!(Pagination::new(21, 20, 2).pages, 2);
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_ends_once() {
+        assert_eq!(sentence(&"the PIN is wrong"), "The PIN is wrong.");
+        assert_eq!(sentence(&"it is done."), "It is done.");
+        assert_eq!(
+            sentence(&"word 7 is not known; is it “heron”?"),
+            "Word 7 is not known; is it “heron”?"
+        );
+        assert_eq!(sentence(&""), ".");
     }
 
     #[test]

@@ -3365,7 +3365,7 @@ export interface components {
             deviceId?: string | null;
             /**
              * Format: int32
-             * @description 0 takes it away.
+             * @description Null or 0 takes it away.
              */
             httpsPort?: number | null;
             /** @description Another label: then it is for no device. */
@@ -3379,7 +3379,7 @@ export interface components {
             readOnly?: boolean | null;
             /**
              * Format: int32
-             * @description 0 takes it away.
+             * @description Null or 0 takes it away.
              */
             sshPort?: number | null;
             username?: string | null;
@@ -4130,9 +4130,11 @@ export interface components {
         };
         /** @description Something that the vault did. */
         VaultLogEntry: {
-            /** @description About what, and on whose word. */
+            /** @description About what, and on whose word: as the vault wrote it. */
             about: string;
             at: components["schemas"]["Time"];
+            /** @description What the credential in it is called now; null where there is none, or it is deleted. */
+            name: string | null;
             /** Format: int64 */
             number: number;
             /** @description What: `created`, `unsealed`, `sealed`, `opened`, … */

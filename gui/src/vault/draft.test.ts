@@ -6,7 +6,7 @@ const good: Typed = { ...typedOf(null, 'd1'), username: ' admin ', password: ' w
 describe('what is typed for a credential', () => {
   it('becomes what the appliance stores; a password is not trimmed', () => {
     expect(problemsOf(good, true)).toEqual({});
-    expect(bodyOf(good)).toEqual({ deviceId: 'd1', username: 'admin', password: ' with blanks ', readOnly: false, sshPort: 22, note: '' });
+    expect(bodyOf(good)).toEqual({ deviceId: 'd1', username: 'admin', password: ' with blanks ', readOnly: false, sshPort: 22, httpsPort: null, note: '' });
   });
 
   it('leaves the present password where none is typed', () => {
@@ -14,6 +14,10 @@ describe('what is typed for a credential', () => {
     expect(problemsOf(kept, true).password).toBeDefined();
     expect(problemsOf(kept, false)).toEqual({});
     expect(bodyOf(kept)).not.toHaveProperty('password');
+  });
+
+  it('takes a port away that was emptied', () => {
+    expect(bodyOf({ ...good, sshPort: ' ' })).toMatchObject({ sshPort: null, httpsPort: null });
   });
 
   it('is for a device or has a label', () => {

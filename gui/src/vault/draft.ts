@@ -50,7 +50,7 @@ export function problemsOf(typed: Typed, isNew: boolean): Problems {
 
 /**
  * Only for what has no problems. An empty password is left out, as is what a credential for a device, or one for
- * something else, does not have: what is left out of a change stays.
+ * something else, does not have: what is left out of a change stays. A port that was emptied is null, which takes it away.
  */
 export function bodyOf(typed: Typed): Omit<NewCredential, 'password'> & { password?: string } {
   const sshPort = wholeNumber(typed.sshPort, 1, 65_535);
@@ -60,8 +60,8 @@ export function bodyOf(typed: Typed): Omit<NewCredential, 'password'> & { passwo
     username: typed.username.trim(),
     ...(typed.password === '' ? {} : { password: typed.password }),
     readOnly: typed.readOnly,
-    ...(sshPort === null ? {} : { sshPort }),
-    ...(httpsPort === null ? {} : { httpsPort }),
+    sshPort,
+    httpsPort,
     note: typed.note.trim(),
   };
 }

@@ -65,7 +65,7 @@ export const words = {
   sshPort: 'SSH port',
   httpsPort: 'HTTPS port',
   portWrong: 'A number from 1 to 65,535, or empty.',
-  noteHint: 'Not sealed: everybody with a login can read it.',
+  noteHint: 'Not sealed: every admin can read it, whenever.',
   save: 'Save',
   saved: 'Saved',
   added: 'Stored in the vault',

@@ -78,6 +78,7 @@ export const words = {
   shareLabel: (number: number) => `Share ${number}`,
   shareHint: 'One share at a time, each from the person who holds it.',
   shareGive: 'Give this share',
+  shareAgain: 'This share was given already. Give another one.',
   shareMissing: 'Paste the share.',
   sharesGiven: (given: number, needed: number) => `${given} of ${needed} shares given`,
   sharesExpire: 'Shares that were given are forgotten after 15 minutes without the rest.',

@@ -379,8 +379,8 @@ fn is_finished(record: &CredentialRecord, job: Uuid, held: &Held, credential: Uu
 fn not_allowed(account: &str) -> Outcome {
     Outcome::Failed(format!(
         "The device does not let the appliance set the password of {account}. On the device, in \
-         /etc/aerie-agent.toml, write the section [passwords] with accounts = [{account:?}], then \
-         press Retry."
+         /etc/aerie-agent.toml, write the section [passwords] with accounts = [{account:?}], restart \
+         the agent, then press Retry."
     ))
 }
 

@@ -82,6 +82,24 @@ impl Credentials {
         self.inner.store.read(read).await?.ok_or(CredentialError::NoCredential)
     }
 
+    /// What these are called, as far as they are still kept: the account, and where.
+    pub async fn names(&self, ids: Vec<Uuid>) -> Result<HashMap<Uuid, String>, CredentialError> {
+        let read = move |reader: &Reader| {
+            let mut names = HashMap::new();
+            for id in ids {
+                if names.contains_key(&id) {
+                    continue;
+                }
+                if let Some(record) = reader.get(CREDENTIALS, &id)? {
+                    let one = named(reader, id, &record)?;
+                    names.insert(id, format!("{} on {}", one.username, one.place()));
+                }
+            }
+            Ok(names)
+        };
+        Ok(self.inner.store.read(read).await?)
+    }
+
     /// How many there are.
     pub async fn counts(&self) -> Result<Counts, CredentialError> {
         let read = |reader: &Reader| {
