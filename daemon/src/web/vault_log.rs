@@ -78,11 +78,11 @@ pub(super) async fn log(
     let entries = credentials.vault().log(from).await?;
     let next = entries.last().map_or(from, |last| last.number.saturating_add(1));
     let names = credentials.names(entries.iter().filter_map(credential).collect()).await?;
-    let named = |entry: LogEntry| {
+    let view = |entry: LogEntry| {
         let name = credential(&entry).and_then(|id| names.get(&id).cloned());
         LogEntryView::new(entry, name)
     };
-    Ok(Json(LogPage { entries: entries.into_iter().map(named).collect(), next }))
+    Ok(Json(LogPage { entries: entries.into_iter().map(view).collect(), next }))
 }
 
 #[cfg(test)]
