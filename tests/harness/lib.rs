@@ -38,7 +38,7 @@ pub use hand::{AtHand, HandAppliance};
 pub use impostor::Impostor;
 pub use interceptor::{Direction, Interceptor, forged_certificate, self_signed_pem};
 pub use limits::allow_open_files;
-pub use namespace::{PRIVATE, PUBLIC, Stage, on_stage, with_own_accounts};
+pub use namespace::{PRIVATE, PUBLIC, Stage, on_small_disk, on_stage, with_own_accounts};
 pub use nginx::Nginx;
 pub use pebble::{Pebble, PebbleOptions};
 pub use people::Route;

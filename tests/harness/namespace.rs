@@ -59,6 +59,23 @@ pub fn with_own_accounts(test: &str, account: &str, password: &str, body: impl A
     anew(test, &["--mount"]);
 }
 
+/// Plays `body` with a folder for an appliance whose data lie on a disk of their own, of so many MiB.
+pub fn on_small_disk(test: &str, mebibytes: u32, body: impl AsyncFnOnce(TempDir)) {
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(async {
+            let folder = TempDir::new().expect("a folder");
+            let data = folder.path().join("data");
+            std::fs::create_dir(&data).expect("a folder");
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "disk"]).arg(&data);
+            run(mount).await;
+            body(folder).await;
+        });
+    }
+    anew(test, &["--mount"]);
+}
+
 /// Puts another `/etc` over the machine's. Only this namespace sees it.
 async fn own_etc(folder: &Path, account: &str, password: &str) {
     let etc = folder.join("etc");

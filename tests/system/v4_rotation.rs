@@ -6,8 +6,13 @@ use aerie_protocol::inform::{
     from_device, reply, request,
 };
 use aerie_protocol::noise::{PublicKey, StaticKey};
-use aerie_tests::{Appliance, Owner, PATIENCE, RawDevice, hello, mac_of, until};
+use aerie_tests::{
+    Appliance, ApplianceOptions, Owner, PATIENCE, RawDevice, hello, mac_of, on_small_disk, until,
+};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 const ACCOUNT: &str = "admin";
 
@@ -393,4 +398,59 @@ async fn v4_what_was_granted_to_a_job_that_never_was_ends_with_the_next_start() 
     assert_eq!(grants(&appliance), 0);
     let jobs = owner.client.get("/jobs").await.expect(200).json();
     assert_eq!(jobs["items"], json!([]));
+}
+
+/// Writes until the disk takes no more.
+fn fill(disk: &Path) -> PathBuf {
+    let file = disk.join("filler");
+    let mut filler = File::create(&file).expect("a file");
+    for size in [1 << 16, 1] {
+        while filler.write_all(&vec![0; size]).is_ok() {}
+    }
+    file
+}
+
+#[test]
+fn v4_a_disk_that_is_full_in_the_middle_loses_no_password() {
+    let test = "v4_rotation::v4_a_disk_that_is_full_in_the_middle_loses_no_password";
+    on_small_disk(test, 32, async |folder| {
+        let mut appliance = Appliance::start_in(folder, ApplianceOptions::default()).await;
+        let owner = appliance.set_up().await;
+        let words = make_vault(&owner).await;
+        let mut router = Router::enrolled(&appliance, &owner, vec![untouched()]).await;
+        let id = router.id.clone();
+        let job = rotate(&owner, &id).await;
+        let (request, set) = router.is_told().await;
+
+        // The device has it, and nothing can be written down any more.
+        let filler = fill(&appliance.data());
+        router.takes(&set);
+        router.proves(request).await;
+        // The next one is refused in words, or the daemon has ended to be started anew.
+        let body = json!({"deviceIds": [id], "accounts": [ACCOUNT]});
+        if let Some(refused) = owner.client.try_post("/vault/rotations", body).await {
+            assert!(refused.status >= 500, "{}", refused.text());
+            println!("refused: {}", refused.text());
+        }
+
+        std::fs::remove_file(filler).expect("removed");
+        appliance.kill().await;
+        appliance.start_again().await;
+        let owner = appliance.log_in().await;
+        router.comes_back(&appliance).await;
+        job_is(&owner, &job, |job| job["state"] == "done").await;
+        let kept = record(&owner, &id).await;
+        assert_eq!((&kept["version"], &kept["candidates"]), (&json!(1), &json!(0)), "{kept}");
+        let body = json!({"passphrase": words});
+        owner.client.post("/vault/credentials/unlock", body).await.expect(200);
+        assert_eq!(revealed(&owner, &kept).await, text(&set));
+        // And it goes on.
+        let job = rotate(&owner, &id).await;
+        let (request, set) = router.is_told().await;
+        router.takes(&set);
+        router.proves(request).await;
+        job_is(&owner, &job, |job| job["state"] == "done").await;
+        let kept = record(&owner, &id).await;
+        assert_eq!(revealed(&owner, &kept).await, text(&set));
+    });
 }
