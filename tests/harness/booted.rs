@@ -131,33 +131,26 @@ impl Booted {
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if self.container.status().is_some() {
             return;
         }
-        // Why the test failed stands in the container's journal, which goes with it.
         let id = self.container.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        let Some(init) = children.ok().and_then(|all| Some(all.split(' ').next()?.to_owned()))
-        else {
-            return;
-        };
-        let mut command = std::process::Command::new("nsenter");
-        command.args([
-            "-m",
-            "-u",
-            "-i",
-            "-p",
-            "-t",
-            &init,
-            "journalctl",
-            "--no-pager",
-            "-n",
-            "200",
-        ]);
-        command.args(["-u", "aerie.service", "-u", "aerie-vault.service"]);
-        if let Ok(printed) = command.output() {
-            eprintln!("---- the journal:\n{}", String::from_utf8_lossy(&printed.stdout));
+        let init: Option<i32> =
+            children.ok().and_then(|all| all.split_whitespace().next()?.parse().ok());
+        let Some(init) = init else { return };
+        if std::thread::panicking() {
+            // Why the test failed stands in the container's journal, which goes with it.
+            let mut command = std::process::Command::new("nsenter");
+            command.args(["-m", "-u", "-i", "-p", "-t", &init.to_string()]);
+            command.args(["journalctl", "--no-pager", "-n", "200"]);
+            command.args(["-u", "aerie.service", "-u", "aerie-vault.service"]);
+            if let Ok(printed) = command.output() {
+                eprintln!("---- the journal:\n{}", String::from_utf8_lossy(&printed.stdout));
+            }
         }
+        // Every process of the system ends with its first one, and not with the container's own.
+        kill(Pid::from_raw(init), Signal::SIGKILL).ok();
     }
 }
 
