@@ -171,6 +171,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Encrypts and sends one message.
     pub(super) async fn send(&mut self, body: from_appliance::Body) -> Result<(), End> {
+        let sealed = self.seal(body)?;
+        Ok(self.frames.send(sealed).await?)
+    }
+
+    /// Encrypts one message. Apart from sending, so that nobody holds it meanwhile.
+    fn seal(&mut self, body: from_appliance::Body) -> Result<Bytes, End> {
         let mut sealed = Vec::new();
         let message = FromAppliance::from(body);
         PLAIN.with_borrow_mut(|plain| {
@@ -182,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Ok::<_, End>(done?)
         })?;
-        Ok(self.frames.send(Bytes::from(sealed)).await?)
+        Ok(Bytes::from(sealed))
     }
 
     async fn keep_alive(&mut self) -> Result<(), End> {
