@@ -57,11 +57,12 @@ pub(crate) async fn rotation(owner: &Owner, devices: u32, figures: &mut Figures)
     within(PATIENCE, "all passwords are new", async || {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let job = owner.client.get(&path).await.expect(200).json();
-        let (state, counts) = (job["state"].as_str()?, &job["counts"]);
-        assert!(state == "running" || state == "done", "{job}");
-        let done = counts["done"] == json!(devices);
-        assert!(state != "done" || done, "{job}");
-        done.then_some(())
+        // Devices of earlier measurements may be away for ever: the job waits for them.
+        if job["counts"]["done"] == json!(devices) {
+            return Some(());
+        }
+        assert_eq!(job["state"], "running", "{job}");
+        None
     })
     .await;
     let rate = per_second(devices.into(), began.elapsed());
