@@ -24,9 +24,12 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// Whether this user may boot one. Nobody but root may.
+    /// Whether one can be booted here: by root alone, and not inside every other container.
     pub fn is_possible() -> bool {
-        getuid().is_root()
+        let mut command = std::process::Command::new("systemd-nspawn");
+        command.args(["--quiet", "--register=no", "--keep-unit", "--directory=/"]);
+        command.args(["--volatile=yes", "--machine=aerie-probe", "true"]);
+        getuid().is_root() && command.status().is_ok_and(|status| status.success())
     }
 
     /// Boots with an appliance that nobody has set up.

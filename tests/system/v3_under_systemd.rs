@@ -29,7 +29,7 @@ fn fact(process: u32, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_a_restart_of_the_daemon_leaves_the_vault_open_and_a_reboot_seals_it() {
     if !Booted::is_possible() {
-        println!("not run: booting a system needs root");
+        println!("not run: only root can boot a system, where systemd-nspawn works");
         return;
     }
     let mut booted = Booted::start().await;
