@@ -21,7 +21,10 @@ use crate::store::{Reader, StoreError, Writer};
 use crate::vault::candidates::{self, Finding, Moment};
 
 /// Devices that are looked at together.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 512;
+/// Between two looks. When everybody comes back at once, one look at the store serves a crowd, and
+/// not each device of it; whoever comes alone is looked at at once.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Devices that are asked at the same time for what they keep.
 const ASKED_AT_ONCE: usize = 32;
 /// How long a device may take to say what its accounts have.
@@ -94,6 +97,7 @@ impl Inner {
                     self.tell_again(devices);
                 }
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
