@@ -7,16 +7,13 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::Params;
-use super::views::{Pagination, Time};
+use super::paging::{Asked, Paged, Pagination};
+use super::views::Time;
 use crate::accounts::{Accounts, AuditEntry, AuditPage};
 use crate::audit::Query;
 
-/// Entries of a page unless the call says another number.
-const PAGE: usize = 50;
-/// Entries of the largest page.
-const LARGEST_PAGE: usize = 500;
-/// The last page that can be asked for: the log has no more entries.
-const LAST_PAGE: usize = 100_000;
+/// How the log is paged; it has no more entries than pages of one.
+const PAGED: Paged = Paged { usual: 50, largest: 500, last: 100_000 };
 /// Characters of a word that is looked for.
 const WORD_CHARS: usize = 128;
 /// Words that are looked for at once.
@@ -114,28 +111,18 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<PageView>, ApiError> {
     let query = query(&params)?;
-    let (count, page) = (number(query.count), number(query.page));
+    let asked = Asked { count: query.count, page: query.page };
     let AuditPage { entries, total, broken_at } = accounts.audit(query).await?;
     let broken_at = broken_at.map(|number| number.to_string());
     Ok(Json(PageView {
         items: entries.into_iter().map(EntryView::new).collect(),
-        pagination: Pagination::new(total, count, page),
+        pagination: asked.of(total),
         aggregation: Aggregation { chain: ChainView { whole: broken_at.is_none(), broken_at } },
     }))
 }
 
-fn number(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
-}
-
 fn query(params: &Params) -> Result<Query, ApiError> {
-    let count = params.one("count")?.unwrap_or(PAGE);
-    let page = params.one("page")?.unwrap_or(1);
-    if !(1..=LARGEST_PAGE).contains(&count) || !(1..=LAST_PAGE).contains(&page) {
-        return Err(ApiError::bad_request(
-            "The query's count must be 1 to 500, and its page 1 or more.",
-        ));
-    }
+    let Asked { count, page } = PAGED.asked(params)?;
     let what: Vec<String> = params.list("what").map(str::to_owned).collect();
     let too_long = |word: &str| word.chars().count() > WORD_CHARS;
     let who = params.text("who");

@@ -15,19 +15,18 @@ use super::credential_view::{
 };
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Acting, Id, Params};
+use super::paging::{Asked, Paged};
 use super::sealed::{Looker, SecretBody, reason};
 use super::vault::KeyRequest;
-use super::views::{ActionResult, Pagination};
+use super::views::ActionResult;
 use crate::accounts::Accounts;
 use crate::vault::SecretText;
 use crate::vault::credentials::{
     Change, CredentialError, Credentials, Findings, IMPORT_BYTES, NewCredential, Query,
 };
 
-/// Credentials of a page unless the call says another number.
-const PAGE: usize = 50;
-/// Credentials of the largest page.
-const LARGEST_PAGE: usize = 1_000;
+/// How credentials are paged.
+const PAGED: Paged = Paged { usual: 50, largest: 1_000, last: usize::MAX };
 /// Bytes of a body with a file in it: JSON writes an end of line as two.
 const IMPORT_BODY_BYTES: usize = 2 * IMPORT_BYTES;
 
@@ -148,23 +147,16 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<RecordPage>, ApiError> {
     let query = query(&params)?;
-    let (count, page) = (query.count, query.page);
+    let asked = Asked { count: query.count, page: query.page };
     let found = credentials.list(query).await?;
-    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     Ok(Json(RecordPage {
         items: found.items.into_iter().map(RecordView::new).collect(),
-        pagination: Pagination::new(number(found.total), number(count), number(page)),
+        pagination: asked.of(found.total),
     }))
 }
 
 fn query(params: &Params) -> Result<Query, ApiError> {
-    let count = params.one("count")?.unwrap_or(PAGE);
-    let page = params.one("page")?.unwrap_or(1);
-    if !(1..=LARGEST_PAGE).contains(&count) || page == 0 {
-        return Err(ApiError::bad_request(
-            "The query's count must be 1 to 1000, and its page 1 or more.",
-        ));
-    }
+    let Asked { count, page } = PAGED.asked(params)?;
     Ok(Query {
         text: params.text("query").unwrap_or_default().chars().take(200).collect(),
         device: params.one("deviceId")?,

@@ -4,7 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::views::{Pagination, Time};
+use super::paging::Pagination;
+use super::views::Time;
 use crate::devices::rotation::Plan;
 use crate::jobs::{Counts, ItemPicture, JobPicture};
 use crate::vault::protocol::Alphabet;

@@ -10,18 +10,17 @@ use super::Web;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Acting, Id, Params};
 use super::job_view::{ItemView, JobItemPage, JobList, JobOwner, JobView};
+use super::paging::Paged;
 use super::sealed::{WithPass, reason};
 use super::told::About;
-use super::views::{Pagination, sentence};
+use super::views::sentence;
 use crate::accounts::Accounts;
 use crate::devices::Devices;
 use crate::devices::rotation::Rotation;
 use crate::jobs::{ItemState, JobPicture, Jobs, JobsError};
 
-/// Items of a page unless the call says another number.
-const PAGE: usize = 50;
-/// Items of the largest page.
-const LARGEST_PAGE: usize = 1_000;
+/// How the items of a job are paged.
+const PAGED: Paged = Paged { usual: 50, largest: 1_000, last: usize::MAX };
 
 /// Which items are wanted.
 #[derive(utoipa::IntoParams)]
@@ -101,13 +100,7 @@ pub(super) async fn items(
     id: Id,
     params: Params,
 ) -> Result<Json<JobItemPage>, ApiError> {
-    let count = params.one("count")?.unwrap_or(PAGE);
-    let page = params.one("page")?.unwrap_or(1);
-    if !(1..=LARGEST_PAGE).contains(&count) || page == 0 {
-        return Err(ApiError::bad_request(
-            "The query's count must be 1 to 1000, and its page 1 or more.",
-        ));
-    }
+    let asked = PAGED.asked(&params)?;
     let states: Result<Vec<ItemState>, ApiError> = params
         .list("state")
         .map(|name| {
@@ -119,7 +112,7 @@ pub(super) async fn items(
             })
         })
         .collect();
-    let found = jobs.items(job_id(id)?, states?, count, page).await?;
+    let found = jobs.items(job_id(id)?, states?, asked.count, asked.page).await?;
     let name = |device: Option<Uuid>| {
         let device = device.and_then(|id| devices.device(id));
         device.map(|device| device.display_name().to_owned()).unwrap_or_default()
@@ -128,11 +121,7 @@ pub(super) async fn items(
         let name = name(item.record.device);
         ItemView::new(item, name)
     });
-    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    Ok(Json(JobItemPage {
-        items: views.collect(),
-        pagination: Pagination::new(number(found.total), number(count), number(page)),
-    }))
+    Ok(Json(JobItemPage { items: views.collect(), pagination: asked.of(found.total) }))
 }
 
 /// Ends a job. What is being done is finished; what is not begun is given up.

@@ -11,14 +11,13 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::Params;
-use super::views::{Pagination, Time};
+use super::paging::{Asked, Paged, Pagination};
+use super::views::Time;
 use crate::devices::Devices;
 use crate::devices::events::{Entry, Level, LevelCounts, Query};
 
-/// Entries of a page unless the call says another number.
-const PAGE: usize = 20;
-/// Entries of the largest page.
-const LARGEST_PAGE: usize = 1_000;
+/// How the log is paged.
+const PAGED: Paged = Paged { usual: 20, largest: 1_000, last: usize::MAX };
 
 /// What to look for.
 #[derive(utoipa::IntoParams)]
@@ -132,27 +131,20 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Json<LogPage>, ApiError> {
     let query = query(&params)?;
-    let (count, page) = (query.count, query.page);
+    let asked = Asked { count: query.count, page: query.page };
     let events = devices.events().clone();
     // Twenty thousand entries may have to be looked at.
     let found = tokio::task::spawn_blocking(move || events.query(&query));
     let found = found.await.map_err(ApiError::internal)?;
-    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     Ok(Json(LogPage {
         items: found.items.iter().map(Arc::as_ref).map(LogView::new).collect(),
-        pagination: Pagination::new(number(found.total), number(count), number(page)),
+        pagination: asked.of(found.total),
         aggregation: found.counts.into(),
     }))
 }
 
 fn query(params: &Params) -> Result<Query, ApiError> {
-    let count = params.one("count")?.unwrap_or(PAGE);
-    let page = params.one("page")?.unwrap_or(1);
-    if !(1..=LARGEST_PAGE).contains(&count) || page == 0 {
-        return Err(ApiError::bad_request(
-            "The query's count must be 1 to 1000, and its page 1 or more.",
-        ));
-    }
+    let Asked { count, page } = PAGED.asked(params)?;
     let levels = params.list("level").map(|name| {
         Level::from_name(name).ok_or_else(|| {
             ApiError::bad_request("The query's level must be info, warning or error.")

@@ -30,6 +30,7 @@ mod logs;
 mod nms;
 mod openapi;
 mod outgoing;
+mod paging;
 mod passkeys;
 mod ports;
 mod process;

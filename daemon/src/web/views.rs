@@ -46,26 +46,6 @@ impl ActionResult {
     }
 }
 
-/// Which page of a list this is.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Pagination {
-    /// Entries in all pages.
-    pub(super) total: u64,
-    /// Entries a page.
-    pub(super) count: u64,
-    /// This page; the first is 1.
-    pub(super) page: u64,
-    /// How many pages there are.
-    pub(super) pages: u64,
-}
-
-impl Pagination {
-    /// Counts the pages.
-    pub(super) fn new(total: u64, count: u64, page: u64) -> Self {
-        Self { total, count, page, pages: total.div_ceil(count.max(1)) }
-    }
-}
-
 /// A MAC address as six pairs of hex digits; none where the device gave none.
 pub(super) fn mac_text(mac: [u8; 6]) -> Option<String> {
     (mac != [0; 6]).then(|| mac.map(|byte| format!("{byte:02x}")).join(":"))
@@ -105,13 +85,6 @@ mod tests {
         assert_eq!(serde_json::to_string(&Time(moment)).unwrap(), "\"2026-03-01T12:00:00.123Z\"");
         let whole: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         assert_eq!(Time(whole).to_string(), "2026-03-01T12:00:00.000Z");
-    }
-
-    #[test]
-    fn pages_are_counted_up() {
-        assert_eq!(Pagination::new(0, 20, 1).pages, 0);
-        assert_eq!(Pagination::new(20, 20, 1).pages, 1);
-        assert_eq!(Pagination::new(21, 20, 2).pages, 2);
     }
 
     #[test]
