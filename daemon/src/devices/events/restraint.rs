@@ -17,6 +17,9 @@ const SAME: SignedDuration = SignedDuration::from_mins(10);
 const REMEMBERED: usize = 1_024;
 /// How often is told what was left out.
 const TELLING: SignedDuration = SignedDuration::from_mins(1);
+/// How often is looked for messages that need not be remembered any more. While a whole network comes
+/// back there are none, and each line would pay for looking.
+const SWEEP: SignedDuration = SignedDuration::from_secs(1);
 
 /// How much of a kind of event is let into the log.
 struct Allowance {
@@ -43,6 +46,7 @@ impl Noise {
 #[derive(Default)]
 pub(super) struct Restraint {
     equal: HashMap<u64, Equal>,
+    swept: Timestamp,
     kinds: HashMap<(Noise, &'static str), Kind>,
 }
 
@@ -115,7 +119,10 @@ impl Restraint {
         let hash = hasher.finish();
         let old = |equal: &Equal| now.duration_since(equal.since).abs() >= SAME;
         if self.equal.len() >= REMEMBERED && !self.equal.contains_key(&hash) {
-            self.equal.retain(|_, equal| !old(equal));
+            if now.duration_since(self.swept).abs() >= SWEEP {
+                self.swept = now;
+                self.equal.retain(|_, equal| !old(equal));
+            }
             // All young: a flood of different messages, which the budgets hold.
             if self.equal.len() >= REMEMBERED {
                 return true;
