@@ -100,6 +100,7 @@ test("v1 a PIN is enrolled with the key file, and the vault asks for it before i
   await adding.getByRole("button", { name: "Save" }).click();
   await expect(adding.getByText("Say what it is for.")).toBeVisible();
   await adding.getByLabel("Label").fill("Backhaul portal");
+  await expect(adding.getByText("Say what it is for.")).toHaveCount(0);
   await adding.getByLabel("Account", { exact: true }).fill("noc");
   await adding.getByLabel("Password", { exact: true }).fill(SECRET);
   await inspect(page, info, "vault-add");
