@@ -40,6 +40,11 @@ export async function inspect(page: Page, info: TestInfo, name: string): Promise
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     // The page hears of it in an event of its own.
     await expect(page.locator("html")).toHaveAttribute("data-theme", colorScheme);
+    // Colours pass over, even in no time, one frame after another.
+    await page.evaluate(async () => {
+      await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+      await Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map(async (one) => one.finished));
+    });
     await page.screenshot({ path: join(pictures, `${info.project.name}-${name}-${colorScheme}.png`) });
     const { violations } = await new AxeBuilder({ page }).withTags(standards).analyze();
     const found = violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.slice(0, 5).map((node) => node.html) }));
