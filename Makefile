@@ -37,7 +37,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	cargo deny $(if $(CI),--locked) check bans licenses sources
 	cd gui && npm run --silent check
 	cd tests/browser && npm run --silent check
-	shellcheck .ci/run tests/setup/*.sh
+	shellcheck .ci/run tests/setup/*.sh buildroot/*.sh buildroot/board/*.sh image/*.sh
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
 bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
@@ -128,3 +128,15 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
 	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@
+
+# ---- the appliance's image, by Buildroot: needs a network of the world, and some hours the first time ----
+
+.PHONY: image sbom
+
+image: ## build the disk to flash for a board with Buildroot (BOARD=; without one it lists them)
+	@tests/setup/packages.sh bc cpio curl file g++ jq patch perl rsync unzip wget
+	@buildroot/image.sh "$(BOARD)"
+
+sbom: packages ## print what is inside the programs as a CycloneDX list (TARGET=aarch64-unknown-linux-gnu)
+	@tests/setup/packages.sh jq
+	@buildroot/sbom.sh $(or $(TARGET),aarch64-unknown-linux-gnu)
