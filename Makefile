@@ -37,7 +37,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	cargo deny $(if $(CI),--locked) check bans licenses sources
 	cd gui && npm run --silent check
 	cd tests/browser && npm run --silent check
-	shellcheck .ci/run tests/setup/*.sh buildroot/*.sh buildroot/board/*.sh image/*.sh
+	shellcheck .ci/run tests/setup/*.sh
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
 bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
@@ -133,7 +133,8 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 
 .PHONY: image sbom
 
-image: ## build the disk to flash for a board with Buildroot (BOARD=; without one it lists them)
+image: ## build the disk to flash with Buildroot (BOARD=; without one it lists them)
+	@buildroot/boards.sh "$(BOARD)" >/dev/null
 	@tests/setup/packages.sh bc cpio curl file g++ jq patch perl rsync unzip wget
 	@buildroot/image.sh "$(BOARD)"
 

@@ -6,18 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 board=${1:-}
-if [ ! -e "buildroot/configs/aerie_${board}_defconfig" ]; then
-    {
-        if [ -n "$board" ]; then echo "There is no board '$board'."; else echo "Which board? make image BOARD=…"; fi
-        echo "Boards:"
-        for fragment in buildroot/configs/fragments/*.fragment; do
-            name=$(basename "$fragment" .fragment)
-            [ "$name" = common ] || printf '  %-20s%s\n' "$name" "$(sed -n '1s/^# //p' "$fragment")"
-        done
-    } >&2
-    exit 2
-fi
-case $board in *aarch64*) arch=aarch64 ;; *) arch=x86_64 ;; esac
+arch=$(buildroot/boards.sh "$board")
 
 buildroot/defconfigs.sh --check
 buildroot=${BUILDROOT:-$(buildroot/fetch.sh)}
