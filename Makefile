@@ -138,6 +138,6 @@ image: ## build the disk to flash with Buildroot (BOARD=; without one it lists t
 	@tests/setup/packages.sh bc cpio curl file g++ jq patch perl rsync unzip wget
 	@buildroot/image.sh "$(BOARD)"
 
-sbom: packages ## print what is inside the programs as a CycloneDX list (TARGET=aarch64-unknown-linux-gnu)
+sbom: packages ## print what is inside the programs as a CycloneDX list (TARGET=aarch64|x86_64|armv7)
 	@tests/setup/packages.sh jq
-	@buildroot/sbom.sh $(or $(TARGET),aarch64-unknown-linux-gnu)
+	@buildroot/sbom.sh $(or $(TARGET),aarch64)

@@ -39,6 +39,6 @@ cp -a "$out/legal-info" "$result/licences"
 run -s show-info > "$out/show-info.json"
 BR2_DL_DIR="${BR2_DL_DIR:-$PWD/target/buildroot/downloads}" "$buildroot/utils/generate-cyclonedx" --project-name aerie-image \
     --in-file "$out/show-info.json" --out-file "$out/system.cdx.json"
-buildroot/sbom.sh "$arch-unknown-linux-gnu" --within "$out/system.cdx.json" > "$result/aerie.cdx.json"
+buildroot/sbom.sh "$arch" --within "$out/system.cdx.json" > "$result/aerie.cdx.json"
 (cd "$result" && sha256sum disk.img vmlinuz initrd aerie.cdx.json > SHA256SUMS)
 echo "target/image/$board/disk.img is ready to be flashed."

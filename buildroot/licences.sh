@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Prints the licences of everything that sbom.sh lists, with their full texts: what has to go along with the programs.
-# usage: licences.sh TARGET    (the crates must have been fetched; the GUI's packages installed)
+# usage: licences.sh ARCH    (the crates must have been fetched; the GUI's packages installed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?which target, e.g. aarch64-unknown-linux-gnu?}
+case ${1:?for which architecture? aarch64, x86_64 or armv7} in
+    armv7) target=armv7-unknown-linux-gnueabihf ;;
+    *) target=$1-unknown-linux-gnu ;;
+esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-buildroot/sbom.sh "$target" > "$work/sbom"
+buildroot/sbom.sh "$1" > "$work/sbom"
 cargo metadata --quiet --locked --format-version 1 \
     | jq -r '.packages[] | "pkg:cargo/\(.name)@\(.version)\t\(.manifest_path | rtrimstr("/Cargo.toml"))"' > "$work/folders"
 jq -r '.components[] | select((.purl // "") | startswith("pkg:npm/")) | "\(.purl)\tgui/node_modules/\(.name)"' \

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Prints what is inside the programs as a CycloneDX list of components: every crate that is linked into aerie and
 # aerie-agent for a target, and every npm package that the web GUI is built from. The same sources give the same list.
-# usage: sbom.sh TARGET                        e.g. aarch64-unknown-linux-gnu
-#        sbom.sh TARGET --within SYSTEM.json   the same, put into Buildroot's list of the system
+# usage: sbom.sh ARCH                        aarch64, x86_64 or armv7
+#        sbom.sh ARCH --within SYSTEM.json   the same, put into Buildroot's list of the system
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?which target, e.g. aarch64-unknown-linux-gnu?}
+case ${1:?for which architecture? aarch64, x86_64 or armv7} in
+    armv7) target=armv7-unknown-linux-gnueabihf ;;
+    *) target=$1-unknown-linux-gnu ;;
+esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -18,7 +18,7 @@ rm -rf "$stage"
 mkdir -p "$stage/root"
 make --no-print-directory install IMAGE=1 PREFIX=/usr DESTDIR="$stage/root" BINARIES="$binaries"
 cp LICENSE "$stage/"
-buildroot/licences.sh "$arch-unknown-linux-gnu" > "$stage/THIRD-PARTY.txt"
+buildroot/licences.sh "$arch" > "$stage/THIRD-PARTY.txt"
 # What was tested is what is shipped: nothing strips or links it again.
 for program in aerie aerie-agent; do
     cmp "$binaries/$program" "$stage/root/usr/bin/$program"

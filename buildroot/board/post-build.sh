@@ -8,6 +8,7 @@ image=$here/../../image
 
 mkdir -p "$target"/{boot,efi,mnt}
 : > "$target/etc/machine-id"
+echo '# What is mounted mounts image/initramfs/init, and systemd what it always does.' > "$target/etc/fstab"
 # The wired network by DHCP, until the first boot's own file says otherwise.
 install -D -m 644 "$image/rig/etc/80-aerie.network" "$target/usr/lib/systemd/network/80-aerie.network"
 install -m 644 "$image/rig/etc/e2fsck.conf" "$target/etc/e2fsck.conf"
