@@ -170,11 +170,18 @@ fn fetching(pinned: Option<&str>) -> TempDir {
     folder
 }
 
+/// What was written a moment ago is read by a shell: a file that somebody still has open to write cannot be started.
+fn fetch(folder: &Path) -> Command {
+    let mut command = Command::new("bash");
+    command.arg(folder.join("buildroot/fetch.sh"));
+    command
+}
+
 #[tokio::test]
 async fn a2_the_pinned_release_of_buildroot_is_unpacked() {
     let folder = fetching(None);
     for _ in 0..2 {
-        let printed = run_tool(Command::new(folder.path().join("buildroot/fetch.sh"))).await;
+        let printed = run_tool(fetch(folder.path())).await;
         assert_eq!(printed.code, Some(0), "{}", printed.everything);
         let there = Path::new(printed.output.trim()).join("Makefile");
         assert!(there.exists(), "{}", printed.everything);
@@ -184,7 +191,7 @@ async fn a2_the_pinned_release_of_buildroot_is_unpacked() {
 #[tokio::test]
 async fn a2_a_release_with_another_checksum_is_refused() {
     let folder = fetching(Some(&"0".repeat(64)));
-    let printed = run_tool(Command::new(folder.path().join("buildroot/fetch.sh"))).await;
+    let printed = run_tool(fetch(folder.path())).await;
     assert_eq!((printed.code, printed.output.as_str()), (Some(1), ""), "{}", printed.everything);
     assert!(printed.everything.contains("is not the release that"), "{}", printed.everything);
     assert!(!folder.path().join("target/buildroot/buildroot-1").exists());
@@ -195,7 +202,7 @@ async fn a2_a_release_that_cannot_be_fetched_is_told_how_to_bring() {
     let folder = fetching(None);
     fs::remove_file(folder.path().join("target/buildroot/downloads/buildroot-1.tar.xz"))
         .expect("removed");
-    let mut command = Command::new(folder.path().join("buildroot/fetch.sh"));
+    let mut command = fetch(folder.path());
     // A proxy that nobody answers at, so that no name is asked for.
     command.env("https_proxy", "http://127.0.0.1:9").env("no_proxy", "");
     let printed = run_tool(command).await;
