@@ -13,6 +13,11 @@ echo '# What is mounted mounts image/initramfs/init, and systemd what it always 
 install -D -m 644 "$image/rig/etc/80-aerie.network" "$target/usr/lib/systemd/network/80-aerie.network"
 install -m 644 "$image/rig/etc/e2fsck.conf" "$target/etc/e2fsck.conf"
 
+# Buildroot throws all documentation away; our units name these two.
+for page in runbook security; do
+    install -D -m 644 "$here/../../docs/$page.md" "$target/usr/share/doc/aerie/$page.md"
+done
+
 # What is on: ours, and no login anywhere. Buildroot applies presets after this.
 install -d "$target/etc/systemd/system-preset" "$target/etc/systemd/system/multi-user.target.wants"
 cat > "$target/etc/systemd/system-preset/00-aerie.preset" <<'PRESET'
