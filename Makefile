@@ -128,3 +128,16 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
 	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@
+
+# ---- the appliance's image, by Buildroot: needs a network of the world, and some hours the first time ----
+
+.PHONY: image sbom
+
+image: ## build the disk to flash with Buildroot (BOARD=; without one it lists them)
+	@buildroot/boards.sh "$(BOARD)" >/dev/null
+	@tests/setup/packages.sh bc cpio curl file g++ jq patch perl rsync unzip wget
+	@buildroot/image.sh "$(BOARD)"
+
+sbom: packages ## print what is inside the programs as a CycloneDX list (TARGET=aarch64|x86_64|armv7)
+	@tests/setup/packages.sh jq
+	@buildroot/sbom.sh $(or $(TARGET),aarch64)

@@ -3,6 +3,8 @@
 //! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
 //! `docs/promises.md`.
 
+mod a2_buildroot;
+mod a2_image_parts;
 mod accounts;
 mod crowd;
 mod d1_connect;
