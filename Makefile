@@ -128,3 +128,13 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
 	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@
+
+# ---- a machine of one's own: what `make build` has left, into place ----
+
+.PHONY: install deb
+
+install: ## lay programs and units into place (DESTDIR= PREFIX=/usr BINARIES=target/release IMAGE=1)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(or $(PREFIX),/usr)' BINARIES='$(or $(BINARIES),target/release)' IMAGE='$(IMAGE)' systemd/install.sh
+
+deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
+	@BINARIES='$(or $(BINARIES),target/release)' systemd/debian/deb.sh

@@ -3,6 +3,9 @@
 //! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
 //! `docs/promises.md`.
 
+mod a2_install;
+mod a2_units;
+mod a2_watchdog;
 mod accounts;
 mod crowd;
 mod d1_connect;
