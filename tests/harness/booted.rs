@@ -225,7 +225,8 @@ fn write_configuration(etc: &Path) {
     let system = etc.join("systemd/system");
     if !may_raise_limits() {
         let folder = etc.parent().expect("a folder");
-        let text = "[Service]\nAmbientCapabilities=CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_IPC_LOCK\n";
+        let text =
+            "[Service]\nAmbientCapabilities=CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_IPC_LOCK\n";
         drop_in(folder, "aerie-vault.service", "memory", text);
     }
     let wants = "[Unit]\nRequires=basic.target\nWants=aerie.service aerie-vault.service\n";

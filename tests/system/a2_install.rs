@@ -117,7 +117,9 @@ fn a2_whatever_persists_stands_in_one_list() {
 #[tokio::test]
 async fn a2_the_package_installs_is_updated_removed_and_purged_on_debian_and_keeps_data() {
     if !can_install().await {
-        println!("not run: only root can install a package, on a Debian where overlays can be mounted");
+        println!(
+            "not run: only root can install a package, on a Debian where overlays can be mounted"
+        );
         return;
     }
     let mut make = Command::new(repository().join("systemd/debian/deb.sh"));

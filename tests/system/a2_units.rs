@@ -8,10 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use tokio::net::TcpStream;
 
 /// Time enough for a busy machine, and less than the unit's own.
-const WATCHED: (&str, &str) = (
-    "aerie.service",
-    "[Service]\nWatchdogSec=10\nEnvironment=AERIE_HANG=/var/lib/aerie/hang\n",
-);
+const WATCHED: (&str, &str) =
+    ("aerie.service", "[Service]\nWatchdogSec=10\nEnvironment=AERIE_HANG=/var/lib/aerie/hang\n");
 /// It waits for two minutes.
 const IMPATIENT: (&str, &str) = (
     "aerie-mark-good.service",

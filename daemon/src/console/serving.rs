@@ -27,12 +27,7 @@ struct Desk {
 
 /// Listens beside the store, whose lock says that no other daemon does. Where the system gives no
 /// socket, the daemon runs without: stopped, the console still works on the store.
-pub fn serve(
-    accounts: Accounts,
-    telling: Box<Telling>,
-    data_dir: &Path,
-    supervisor: &Supervisor,
-) {
+pub fn serve(accounts: Accounts, telling: Box<Telling>, data_dir: &Path, supervisor: &Supervisor) {
     let path = data_dir.join(SOCKET);
     let listener = match listen(&path) {
         Ok(listener) => listener,

@@ -39,8 +39,7 @@ pub(super) fn machine_key(
         Err(SealError::KeyFile { source, .. }) if source.kind() == ErrorKind::NotFound => {
             let beside = beside(data_dir);
             match read(&beside) {
-                Err(SealError::KeyFile { source, .. })
-                    if source.kind() == ErrorKind::NotFound => {}
+                Err(SealError::KeyFile { source, .. }) if source.kind() == ErrorKind::NotFound => {}
                 other => return other,
             }
             if missing == Missing::Refuse {
