@@ -8,6 +8,7 @@ umask 022
 binaries=${BINARIES:-target/release}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)
 stage=$(mktemp -d)
+chmod 755 "$stage"
 trap 'rm -rf "$stage"' EXIT
 
 DESTDIR=$stage PREFIX=/usr BINARIES=$binaries systemd/install.sh

@@ -195,10 +195,10 @@ impl Drop for Booted {
 fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+        let tree = root.join("target/installed");
         drop(fs::remove_dir_all(&tree));
         let programs = binary("aerie").parent().expect("a folder").to_owned();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
         let mut command = std::process::Command::new(root.join("systemd/install.sh"));
         command.env("DESTDIR", &tree).env("BINARIES", programs).env("IMAGE", "1");
         let status = command.env("PREFIX", "/usr").status().expect("install.sh runs");
