@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 use crate::supervisor::{DEADLINE, Heartbeat, Late, Supervisor};
-use crate::systemd;
 use crate::vault::Vault;
 
 /// Between two looks, where systemd does not ask for more.
@@ -74,7 +73,7 @@ struct Shared {
 impl Watchdog {
     /// Looks at nothing yet.
     pub fn new(supervisor: &Supervisor, store: Store, vault: Vault) -> Self {
-        let asked = systemd::watchdog().map(|within| within / LOOKS);
+        let asked = crate::systemd::watchdog().map(|within| within / LOOKS);
         let every = asked.map_or(EVERY, |asked| asked.min(EVERY));
         let (supervisor, failed) = (supervisor.clone(), Mutex::default());
         Self { shared: Arc::new(Shared { supervisor, store, vault, every, failed }) }
@@ -170,7 +169,7 @@ impl Telling {
             self.status = Some(status);
         }
         if !lines.is_empty() {
-            self.sending = Some(systemd::say(lines));
+            self.sending = Some(crate::systemd::say(lines));
         }
     }
 }

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getuid};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -52,6 +53,11 @@ impl Booted {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut booted = Self { folder, container, https: nowhere };
         booted.become_healthy().await;
+        // Every later life is at the same ports, as on a machine.
+        let written = fs::read_to_string(booted.data().join("addresses.json")).expect("addresses");
+        let written: Value = serde_json::from_str(&written).expect("addresses");
+        let port = |name: &str| written[name][0].as_str().expect("an address").to_owned();
+        write_boot_file(&booted.folder.path().join("etc"), &port("http"), &port("https"));
         booted
     }
 
@@ -95,6 +101,9 @@ impl Booted {
     /// The main process of a unit, as this machine counts.
     pub async fn process_of(&self, unit: &str) -> u32 {
         let own = self.property(unit, "MainPID").await;
+        // Other systems count from one, too.
+        let space = |id: u32| fs::read_link(format!("/proc/{id}/ns/pid")).ok();
+        let here = space(self.init().await);
         // The last of a process's numbers is the innermost namespace's.
         let is_it = |status: &str| {
             let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -106,7 +115,8 @@ impl Booted {
         let processes = fs::read_dir("/proc").expect("/proc").flatten();
         let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let found = ids.find(|id: &u32| {
-            fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| is_it(&status))
+            let status = fs::read_to_string(format!("/proc/{id}/status"));
+            status.is_ok_and(|status| is_it(&status)) && space(*id) == here
         });
         found.unwrap_or_else(|| panic!("{unit} has no process {own}"))
     }
@@ -216,12 +226,7 @@ fn drop_in(folder: &Path, unit: &str, name: &str, text: &str) {
 
 /// What the image has in `/etc`, with programs and ports of this test's.
 fn write_configuration(etc: &Path) {
-    let listen = "listen = [\"127.0.0.1:0\"]\n";
-    let config = format!(
-        "data_dir = \"/var/lib/aerie\"\n[http]\n{listen}[https]\n{listen}[accounts]\nbcrypt_cost = 6\n\
-         [vault]\nsocket = \"/run/aerie-vault/socket\"\ndir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
-    );
-    fs::write(etc.join("aerie.toml"), config).expect("written");
+    write_boot_file(etc, "127.0.0.1:0", "127.0.0.1:0");
     let system = etc.join("systemd/system");
     if !may_raise_limits() {
         let folder = etc.parent().expect("a folder");
@@ -237,6 +242,16 @@ fn write_configuration(etc: &Path) {
     }
 }
 
+/// The boot file, in place: the container has it bound.
+fn write_boot_file(etc: &Path, http: &str, https: &str) {
+    let config = format!(
+        "data_dir = \"/var/lib/aerie\"\n[http]\nlisten = [\"{http}\"]\n[https]\nlisten = [\"{https}\"]\n\
+         [accounts]\nbcrypt_cost = 6\n[vault]\nsocket = \"/run/aerie-vault/socket\"\n\
+         dir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
+    );
+    fs::write(etc.join("aerie.toml"), config).expect("written");
+}
+
 /// The machine key of who has a program that makes none.
 fn without_first_boot(folder: &Path) {
     let mut asked = std::process::Command::new(binary("aerie"));
@@ -244,7 +259,9 @@ fn without_first_boot(folder: &Path) {
     if asked.output().expect("aerie runs").status.success() {
         return;
     }
-    fs::write(folder.join("lib/aerie-machine/machine-key"), [7; 32]).expect("written");
+    let key = folder.join("lib/aerie-machine/machine-key");
+    fs::write(&key, [7; 32]).expect("written");
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("its mode");
     let text = "[Service]\nExecStart=\nExecStart=/bin/true\n";
     drop_in(folder, "aerie-firstboot.service", "without", text);
 }

@@ -34,7 +34,6 @@ use self::files::Folder;
 use self::keeper::Keeper;
 use self::serving::{Desk, Peers};
 use crate::clock::Clock;
-use crate::systemd;
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 * 1_024;
@@ -173,14 +172,14 @@ async fn as_unit(desk: Desk, socket: &Path, daemon: Option<&str>) -> Result<(), 
     let listener =
         serving::listen(socket, peers).map_err(|source| ProcessError::Socket { path, source })?;
     tracing::info!(socket = %socket.display(), "the vault is up");
-    drop(systemd::say(vec![("READY", "1".to_owned())]));
+    drop(crate::systemd::say(vec![("READY", "1".to_owned())]));
     tokio::select! {
         () = live(Arc::clone(&desk.keeper)) => {}
         () = serving::serve_all(desk, listener, peers) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    systemd::stopping();
+    crate::systemd::stopping();
     std::fs::remove_file(socket).ok();
     Ok(())
 }
@@ -188,13 +187,13 @@ async fn as_unit(desk: Desk, socket: &Path, daemon: Option<&str>) -> Result<(), 
 /// Tells systemd's watchdog, for ever, that this loop turns and the keeper answers. Where it is not
 /// told any more, the vault is started anew, and sealed by that.
 async fn live(keeper: Arc<Keeper>) {
-    let Some(within) = systemd::watchdog() else { return std::future::pending().await };
+    let Some(within) = crate::systemd::watchdog() else { return std::future::pending().await };
     loop {
         tokio::time::sleep(within / 4).await;
         let keeper = Arc::clone(&keeper);
         let answered = tokio::task::spawn_blocking(move || drop(keeper.status())).await;
         if answered.is_ok() {
-            systemd::say(vec![("WATCHDOG", "1".to_owned())]).await.ok();
+            crate::systemd::say(vec![("WATCHDOG", "1".to_owned())]).await.ok();
         }
     }
 }
