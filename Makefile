@@ -141,3 +141,13 @@ image: ## build the disk to flash with Buildroot (BOARD=; without one it lists t
 sbom: packages ## print what is inside the programs as a CycloneDX list (TARGET=aarch64|x86_64|armv7)
 	@tests/setup/packages.sh jq
 	@buildroot/sbom.sh $(or $(TARGET),aarch64)
+
+# ---- a machine of one's own: what `make build` has left, into place ----
+
+.PHONY: install deb
+
+install: ## lay programs and units into place (DESTDIR= PREFIX=/usr BINARIES=target/release IMAGE=1)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(or $(PREFIX),/usr)' BINARIES='$(or $(BINARIES),target/release)' IMAGE='$(IMAGE)' systemd/install.sh
+
+deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
+	@BINARIES='$(or $(BINARIES),target/release)' systemd/debian/deb.sh

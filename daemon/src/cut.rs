@@ -93,6 +93,35 @@ pub fn cut(point: &str) {
 #[inline]
 pub fn cut(_: &str) {}
 
+/// Passes a place where tests let the thread hang for good, once: in a debug build, when the file that
+/// `AERIE_HANG` names says the task's name, or `*` for whoever comes first and all after it. A release
+/// build has nothing of it.
+#[cfg(debug_assertions)]
+pub fn hang(task: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static FILE: OnceLock<Option<std::path::PathBuf>> = OnceLock::new();
+    static ALL: AtomicBool = AtomicBool::new(false);
+    let file = FILE.get_or_init(|| std::env::var_os("AERIE_HANG").map(Into::into));
+    let Some(file) = file else { return };
+    let wanted = std::fs::read_to_string(file).unwrap_or_default();
+    if wanted.trim() == "*" {
+        ALL.store(true, Ordering::Release);
+    } else if wanted.trim() != task && !ALL.load(Ordering::Acquire) {
+        return;
+    }
+    // The next life does not hang.
+    std::fs::remove_file(file).ok();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Passes a place where tests let the thread hang.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub fn hang(_: &str) {}
+
 /// A child is cut where its parent would be.
 #[cfg(debug_assertions)]
 pub fn inherit(child: &mut std::process::Command) {

@@ -32,4 +32,8 @@ pub mod edge;
 
 pub mod web;
 
+pub mod healthy;
+
+pub mod watchdog;
+
 pub mod run;

@@ -4,9 +4,11 @@ use std::alloc::System;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
+use aerie::healthy;
 use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
 use zeroizing_alloc::ZeroAlloc;
@@ -47,6 +49,15 @@ enum Command {
         #[cfg(debug_assertions)]
         #[arg(long, hide = true)]
         swap: bool,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Say whether the appliance that runs on this machine is well: its tasks, its store, its vault,
+    /// its port, and that it is this version. For whoever may read its data directory.
+    Healthy {
+        /// Wait for it so long.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        within: u32,
         #[command(flatten)]
         boot_file: BootFile,
     },
@@ -117,6 +128,7 @@ fn main() -> ExitCode {
         Command::Vault { child, swap, boot_file } => vault(child, !swap, boot_file),
         #[cfg(not(debug_assertions))]
         Command::Vault { child, boot_file } => vault(child, true, boot_file),
+        Command::Healthy { within, boot_file } => healthy(within, boot_file),
         Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
@@ -135,6 +147,15 @@ fn vault(child: Option<PathBuf>, locked: bool, boot_file: BootFile) -> Result<Ex
         (Running::Unit { directory, socket, daemon, locked }, log.level)
     };
     aerie::run::vault(&running, level).map_err(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn healthy(within: u32, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
+    let within = Duration::from_secs(within.into());
+    healthy::healthy(&boot_file.load()?, within).map_err(|error| {
         complain(&error);
         ExitCode::FAILURE
     })?;

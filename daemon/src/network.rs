@@ -2,8 +2,18 @@
 //! far as it can be held against him.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+
+/// Where a listener can be reached on its own machine, also when it listens on all addresses.
+pub fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
+}
 
 /// The part of a source address that one customer of a provider holds: an IPv4 /24 or an IPv6 /64.
 /// Guesses and strangers are counted by it, since single addresses are free to change.

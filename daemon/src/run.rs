@@ -30,11 +30,12 @@ use crate::outbound::Outbound;
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
-use crate::supervisor::{Ended, Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Ended, Supervisor};
 use crate::vault::Vault;
 use crate::vault::credentials::Credentials;
 use crate::vault::link::Process;
 use crate::vault::process::{self, ProcessError, Running};
+use crate::watchdog::Watchdog;
 use crate::web::{self, Rooms, StoreProbe};
 
 /// From SIGTERM to the end of all tasks. With the two below, ten seconds at most.
@@ -127,7 +128,6 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     if !accounts.is_configured() {
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
     }
-    console::serve(accounts.clone(), data_dir, supervisor);
     let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
@@ -143,6 +143,9 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         status_interval: config.devices.status_interval,
     };
     let devices = Devices::start(ground, tuning, supervisor).await?;
+    let watchdog = Watchdog::new(supervisor, store.clone(), vault.clone());
+    let telling = console_tells(&watchdog, &certificates);
+    console::serve(accounts.clone(), telling, data_dir, supervisor);
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
     let token_seen = token_seen(&accounts, &devices, supervisor);
@@ -164,6 +167,9 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     });
     let behind = Behind { certificates, router, devices, accepting, security, token_seen };
     edge::start(opening, behind, data_dir, supervisor)?;
+    // Who hears that the appliance is up may rely on it.
+    store.probe().await?;
+    watchdog.start();
     let listeners = &ports.picture().listeners;
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
     info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
@@ -172,9 +178,9 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
 
 /// A store whose file is broken ends the daemon.
 fn watch(store: &Store, supervisor: &Supervisor) {
-    let (broken, stop) = (store.file().broken(), supervisor.token());
-    supervisor.spawn("store", Essential::Yes, async move {
-        stop.run_until_cancelled(broken).await;
+    let (broken, stop) = (store.file(), supervisor.token());
+    supervisor.spawn_essential("store", DEADLINE, async move |mut heartbeat| {
+        stop.run_until_cancelled(heartbeat.during(broken.broken())).await;
     });
 }
 
@@ -204,7 +210,7 @@ fn token_seen(accounts: &Accounts, devices: &Devices, supervisor: &Supervisor) -
     Arc::new(move |token, from| {
         let Some(login) = accounts.leaked(token) else { return };
         let (accounts, events) = (accounts.clone(), events.clone());
-        supervisor.spawn("leaked login", Essential::No, async move {
+        supervisor.spawn("leaked login", async move {
             match accounts.end_leaked(login).await {
                 Ok(Some(account)) => events.record(leak(&account, from)),
                 Ok(None) => {}
@@ -230,6 +236,16 @@ fn vault_process(config: &Config) -> Process {
 fn own_files(config: &Config) -> Option<OwnFiles> {
     let files = config.certificate.chain.clone().zip(config.certificate.key.clone());
     files.map(|(chain_file, key_file)| OwnFiles { chain_file, key_file })
+}
+
+/// What the console's socket tells of the daemon.
+fn console_tells(watchdog: &Watchdog, certificates: &Certificates) -> Box<console::Telling> {
+    let (watchdog, certificates) = (watchdog.clone(), certificates.clone());
+    Box::new(move || console::Running {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        certificate: certificates.fingerprint(),
+        fault: watchdog.fault().map(|fault| fault.to_string()),
+    })
 }
 
 /// How the web finds out whether the store writes, without knowing it.
@@ -264,6 +280,7 @@ async fn wait(
             None
         }
     };
+    crate::systemd::stopping();
     tokio::select! {
         in_time = supervisor.shutdown(GRACE) => {
             if !in_time {

@@ -1,20 +1,21 @@
-//! A small system with the real systemd, booted in a container over this machine's own `/usr`: our units, our users, one
-//! boot after the other on the same data. It shares the machine's network, and nothing else that can be written.
+//! A small system with the real systemd, booted in a container over this machine's own `/usr`, with what `make install
+//! IMAGE=1` lays over that: our units, our users, one boot after the other on the same data. It shares the machine's
+//! network, and nothing else that can be written.
 
 use crate::client::Client;
 use crate::process::{Process, binary};
-use crate::{run_tool, until};
+use crate::tool::{Printed, run_tool};
+use crate::until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 use tokio::process::Command;
-
-/// Where the programs are inside: `/usr` is the machine's and cannot be written.
-const PROGRAMS: &str = "/opt/aerie";
 
 /// A running system. Ends, with its data, when it is dropped.
 pub struct Booted {
@@ -34,15 +35,29 @@ impl Booted {
 
     /// Boots with an appliance that nobody has set up.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more lines for some of the units.
+    pub async fn start_with(drop_ins: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
-        for part in ["etc", "lib/aerie", "lib/aerie-vault"] {
+        for part in ["etc/systemd/system", "lib/aerie", "lib/aerie-vault", "lib/aerie-machine"] {
             fs::create_dir_all(folder.path().join(part)).expect("a folder");
         }
         write_configuration(&folder.path().join("etc"));
+        without_first_boot(folder.path());
+        for (unit, text) in drop_ins {
+            drop_in(folder.path(), unit, "of-the-test", text);
+        }
         let container = boot(folder.path());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut booted = Self { folder, container, https: nowhere };
         booted.become_healthy().await;
+        // Every later life is at the same ports, as on a machine.
+        let written = fs::read_to_string(booted.data().join("addresses.json")).expect("addresses");
+        let written: Value = serde_json::from_str(&written).expect("addresses");
+        let port = |name: &str| written[name][0].as_str().expect("an address").to_owned();
+        write_boot_file(&booted.folder.path().join("etc"), &port("http"), &port("https"));
         booted
     }
 
@@ -56,13 +71,24 @@ impl Booted {
         self.become_healthy().await;
     }
 
-    /// `systemctl` inside; what it printed.
+    /// `systemctl` inside, which has to succeed; what it printed.
     pub async fn systemctl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("nsenter");
-        command.args(["-m", "-u", "-i", "-p", "-t", &self.init().await.to_string(), "systemctl"]);
-        let printed = run_tool(command_with(command, arguments)).await;
+        let printed = self.inside(&[&["systemctl"], arguments].concat()).await;
         assert_eq!(printed.code, Some(0), "systemctl {arguments:?}: {}", printed.everything);
         printed.output
+    }
+
+    /// A program inside, as root.
+    pub async fn inside(&self, program: &[&str]) -> Printed {
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-u", "-i", "-p", "-t", &self.init().await.to_string()]).args(program);
+        run_tool(command).await
+    }
+
+    /// A property of a unit.
+    pub async fn property(&self, unit: &str, name: &str) -> String {
+        let shown = self.systemctl(&["show", "--value", "--property", name, unit]).await;
+        shown.trim().to_owned()
     }
 
     /// Starts a unit again, and waits until the appliance answers.
@@ -74,20 +100,23 @@ impl Booted {
 
     /// The main process of a unit, as this machine counts.
     pub async fn process_of(&self, unit: &str) -> u32 {
-        let own = self.systemctl(&["show", "--property=MainPID", "--value", unit]).await;
-        let own = own.trim();
+        let own = self.property(unit, "MainPID").await;
+        // Other systems count from one, too.
+        let space = |id: u32| fs::read_link(format!("/proc/{id}/ns/pid")).ok();
+        let here = space(self.init().await);
         // The last of a process's numbers is the innermost namespace's.
         let is_it = |status: &str| {
             let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
             numbers.is_some_and(|numbers| {
                 let numbers: Vec<&str> = numbers.split_whitespace().collect();
-                numbers.len() > 1 && numbers.last() == Some(&own)
+                numbers.len() > 1 && numbers.last() == Some(&own.as_str())
             })
         };
         let processes = fs::read_dir("/proc").expect("/proc").flatten();
         let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let found = ids.find(|id: &u32| {
-            fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| is_it(&status))
+            let status = fs::read_to_string(format!("/proc/{id}/status"));
+            status.is_ok_and(|status| is_it(&status)) && space(*id) == here
         });
         found.unwrap_or_else(|| panic!("{unit} has no process {own}"))
     }
@@ -95,6 +124,21 @@ impl Booted {
     /// A client without a token.
     pub fn client(&self) -> Client {
         Client::new(self.https)
+    }
+
+    /// Where GUI and API are.
+    pub fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Waits until it answers as it should, wherever its ports are by now.
+    pub async fn is_back(&mut self) {
+        self.become_healthy().await;
+    }
+
+    /// What the machine keeps for itself: its key.
+    pub fn machine(&self) -> PathBuf {
+        self.folder.path().join("lib/aerie-machine")
     }
 
     /// The daemon's data.
@@ -157,29 +201,69 @@ impl Drop for Booted {
     }
 }
 
-fn command_with(mut command: Command, arguments: &[&str]) -> Command {
-    command.args(arguments);
-    command
+/// What `make install IMAGE=1` lays into place, with the programs that are tested.
+fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+        let tree = root.join("target/installed");
+        drop(fs::remove_dir_all(&tree));
+        let programs = binary("aerie").parent().expect("a folder").to_owned();
+        let mut command = std::process::Command::new(root.join("systemd/install.sh"));
+        command.env("DESTDIR", &tree).env("BINARIES", programs).env("IMAGE", "1");
+        let status = command.env("PREFIX", "/usr").status().expect("install.sh runs");
+        assert!(status.success(), "install.sh: {status}");
+        tree
+    })
+}
+
+/// Adds lines to a unit.
+fn drop_in(folder: &Path, unit: &str, name: &str, text: &str) {
+    let place = folder.join("etc/systemd/system").join(format!("{unit}.d"));
+    fs::create_dir_all(&place).expect("a folder");
+    fs::write(place.join(format!("{name}.conf")), text).expect("written");
 }
 
 /// What the image has in `/etc`, with programs and ports of this test's.
 fn write_configuration(etc: &Path) {
-    let listen = "listen = [\"127.0.0.1:0\"]\n";
-    let config = format!(
-        "data_dir = \"/var/lib/aerie\"\n[http]\n{listen}[https]\n{listen}[accounts]\nbcrypt_cost = 6\n\
-         [vault]\nsocket = \"/run/aerie-vault/socket\"\ndir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
-    );
-    fs::write(etc.join("aerie.toml"), config).expect("written");
-    for (unit, verb) in [("aerie", "serve"), ("aerie-vault", "vault")] {
-        let start = format!("{PROGRAMS}/aerie {verb} --config /etc/aerie/aerie.toml");
-        let mut text = format!("[Service]\nExecStart=\nExecStart={start}\n");
-        if unit == "aerie-vault" && !may_raise_limits() {
-            text += "AmbientCapabilities=CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_IPC_LOCK\n";
-        }
-        fs::write(etc.join(format!("{unit}.conf")), text).expect("written");
+    write_boot_file(etc, "127.0.0.1:0", "127.0.0.1:0");
+    let system = etc.join("systemd/system");
+    if !may_raise_limits() {
+        let folder = etc.parent().expect("a folder");
+        let text =
+            "[Service]\nAmbientCapabilities=CAP_IPC_LOCK\nCapabilityBoundingSet=CAP_IPC_LOCK\n";
+        drop_in(folder, "aerie-vault.service", "memory", text);
     }
     let wants = "[Unit]\nRequires=basic.target\nWants=aerie.service aerie-vault.service\n";
-    fs::write(etc.join("test.target"), wants).expect("written");
+    fs::write(system.join("aerie-test.target"), wants).expect("written");
+    // One would ask somebody at the console, the other needs a disk of its own.
+    for unit in ["systemd-firstboot.service", "aerie-grow-data.service"] {
+        std::os::unix::fs::symlink("/dev/null", system.join(unit)).expect("a link");
+    }
+}
+
+/// The boot file, in place: the container has it bound.
+fn write_boot_file(etc: &Path, http: &str, https: &str) {
+    let config = format!(
+        "data_dir = \"/var/lib/aerie\"\n[http]\nlisten = [\"{http}\"]\n[https]\nlisten = [\"{https}\"]\n\
+         [accounts]\nbcrypt_cost = 6\n[vault]\nsocket = \"/run/aerie-vault/socket\"\n\
+         dir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
+    );
+    fs::write(etc.join("aerie.toml"), config).expect("written");
+}
+
+/// The machine key of who has a program that makes none.
+fn without_first_boot(folder: &Path) {
+    let mut asked = std::process::Command::new(binary("aerie"));
+    asked.args(["first-boot", "--help"]);
+    if asked.output().expect("aerie runs").status.success() {
+        return;
+    }
+    let key = folder.join("lib/aerie-machine/machine-key");
+    fs::write(&key, [7; 32]).expect("written");
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("its mode");
+    let text = "[Service]\nExecStart=\nExecStart=/bin/true\n";
+    drop_in(folder, "aerie-firstboot.service", "without", text);
 }
 
 /// Whether systemd can raise `LimitMEMLOCK` here. Inside another container it often cannot (`CAP_SYS_RESOURCE`): then the
@@ -193,8 +277,7 @@ fn may_raise_limits() -> bool {
 
 fn boot(folder: &Path) -> Process {
     drop(fs::remove_file(folder.join("lib/aerie/addresses.json")));
-    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd");
-    let etc = folder.join("etc");
+    let (tree, etc) = (installed(), folder.join("etc"));
     let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
     let machine = format!("aerie-{}", name.trim_start_matches('.').to_lowercase());
     let mut command = Command::new("systemd-nspawn");
@@ -205,21 +288,12 @@ fn boot(folder: &Path) -> Process {
     let mut bind = |how: &str, from: &Path, to: &str| {
         command.arg(format!("--{how}={}:{to}", from.display()));
     };
-    let system = "/etc/systemd/system";
-    for unit in ["aerie", "aerie-vault"] {
-        let name = format!("{unit}.service");
-        bind("bind-ro", &units.join(&name), &format!("{system}/{name}"));
-        let programs = format!("{system}/{name}.d/programs.conf");
-        bind("bind-ro", &etc.join(format!("{unit}.conf")), &programs);
-    }
-    // It would ask somebody at the console.
-    bind("bind-ro", Path::new("/dev/null"), &format!("{system}/systemd-firstboot.service"));
-    bind("bind-ro", &etc.join("test.target"), &format!("{system}/aerie-test.target"));
-    bind("bind-ro", &units.join("aerie.sysusers"), "/etc/sysusers.d/aerie.conf");
+    bind("overlay-ro", Path::new("/usr"), &format!("{}:/usr", tree.join("usr").display()));
+    bind("bind-ro", &etc.join("systemd/system"), "/etc/systemd/system");
     bind("bind-ro", &etc.join("aerie.toml"), "/etc/aerie/aerie.toml");
-    bind("bind-ro", &binary("aerie"), &format!("{PROGRAMS}/aerie"));
-    bind("bind", &folder.join("lib/aerie"), "/var/lib/aerie");
-    bind("bind", &folder.join("lib/aerie-vault"), "/var/lib/aerie-vault");
+    for part in ["aerie", "aerie-vault", "aerie-machine"] {
+        bind("bind", &folder.join("lib").join(part), &format!("/var/lib/{part}"));
+    }
     command.arg("systemd.unit=aerie-test.target");
     Process::start("systemd-nspawn", command, &folder.join("console.log"))
 }

@@ -5,6 +5,9 @@
 
 mod a2_buildroot;
 mod a2_image_parts;
+mod a2_install;
+mod a2_units;
+mod a2_watchdog;
 mod accounts;
 mod crowd;
 mod d1_connect;

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
 #[rustfmt::skip]
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["run", "console", "vault", "config"]),
+    ("main", &["run", "healthy", "console", "vault", "config"]),
     ("run", &[
-        "web", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal", "store",
-        "supervisor", "systemd", "config", "clock", "network",
+        "watchdog", "web", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal",
+        "store", "supervisor", "systemd", "config", "clock", "network",
     ]),
+    ("watchdog", &["vault", "store", "supervisor", "systemd"]),
+    ("healthy", &["console", "outbound", "config", "network"]),
     ("web", &[
         "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "supervisor", "config", "clock",
         "network",
@@ -24,12 +26,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("devices", &["jobs", "accounts", "vault", "audit", "seal", "store", "supervisor", "clock", "cut", "network"]),
     ("jobs", &["audit", "store", "supervisor", "clock", "cut"]),
     ("accounts", &["audit", "seal", "store", "supervisor", "clock", "network"]),
-    ("vault", &["audit", "store", "supervisor", "config", "clock", "cut"]),
+    ("vault", &["audit", "store", "supervisor", "systemd", "config", "clock", "cut"]),
     ("audit", &["store", "clock"]),
     ("outbound", &["store"]),
     ("seal", &["clock"]),
     ("store", &["clock"]),
-    ("supervisor", &[]),
+    ("supervisor", &["cut"]),
     ("systemd", &[]),
     ("config", &[]),
     ("clock", &[]),

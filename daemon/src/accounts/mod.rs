@@ -70,7 +70,7 @@ use crate::seal::Seal;
 use crate::store::records::{AccountRecord, LoginRecord};
 use crate::store::tables::{ACCOUNT_NAMES, ACCOUNTS, FACTORS, LOGINS, SETTINGS, THROTTLE, TOKENS};
 use crate::store::{Store, StoreError, Writer};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 
 pub use self::account::{Account, AccountChange, NewAccount};
 pub use self::at_console::KnownAccount;
@@ -452,14 +452,14 @@ where
     W: Future<Output = ()> + Send,
 {
     let token = supervisor.token();
-    supervisor.spawn(name, Essential::Yes, async move {
+    supervisor.spawn_essential(name, DEADLINE, async move |mut heartbeat| {
         let mut passes = tokio::time::interval(every);
         passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = false;
         while !last {
             tokio::select! {
                 () = token.cancelled() => last = true,
-                _ = passes.tick() => {}
+                _ = heartbeat.during(passes.tick()) => {}
             }
             pass(last).await;
         }

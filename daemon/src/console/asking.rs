@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 
 use super::frame::{ANSWER_BYTES, QUESTION_BYTES};
-use super::{Answer, ConsoleError, Question, SOCKET, answer, frame};
+use super::{Answer, ConsoleError, Question, Running, SOCKET, answer, frame};
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -31,8 +31,25 @@ pub fn ask(config: &Config, question: &Question) -> Result<String, ConsoleError>
         }
     });
     match answer? {
-        Answer::Done(text) => Ok(text),
+        Answer::Done(text) | Answer::Running(Running { version: text, .. }) => Ok(text),
         Answer::Refused(reason) => Err(ConsoleError::Refused(reason)),
+    }
+}
+
+/// Asks the daemon that runs how it is.
+pub async fn running(config: &Config) -> Result<Running, ConsoleError> {
+    let path = config.data_dir.join(SOCKET);
+    let socket = |source| ConsoleError::Socket { path: path.display().to_string(), source };
+    let stream = UnixStream::connect(&path).await.map_err(|error| {
+        if nobody_listens(&error) {
+            ConsoleError::NotRunning(path.display().to_string())
+        } else {
+            socket(error)
+        }
+    })?;
+    match talk(stream, &Question::Running).await.map_err(socket)? {
+        Answer::Running(running) => Ok(running),
+        Answer::Done(text) | Answer::Refused(text) => Err(ConsoleError::Refused(text)),
     }
 }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 use crate::accounts::{AccountError, Accounts};
 
-pub use self::asking::ask;
+pub use self::asking::{ask, running};
 pub use self::serving::serve;
 pub use self::typed::{new_password, password};
 
@@ -41,7 +41,24 @@ pub enum Question {
         /// Its user name or e-mail address.
         name: String,
     },
+    /// How is the daemon that runs?
+    Running,
 }
+
+/// How the daemon is that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Running {
+    /// Its version.
+    pub version: String,
+    /// The SHA-256 of the certificate that its ports show.
+    pub certificate: String,
+    /// What is wrong with it, in a sentence.
+    pub fault: Option<String>,
+}
+
+/// Tells how the daemon is.
+pub type Telling = dyn Fn() -> Running + Send + Sync;
 
 impl Drop for Question {
     fn drop(&mut self) {
@@ -57,6 +74,7 @@ impl Drop for Question {
 enum Answer {
     Done(String),
     Refused(String),
+    Running(Running),
 }
 
 /// Why there is no answer, or none that helps.
@@ -70,6 +88,9 @@ pub enum ConsoleError {
         "there is no store in {0}; name the boot file that the daemon is started with by --config"
     )]
     NoStore(String),
+    /// No daemon.
+    #[error("no daemon listens on {0}; it is not started, or still starts")]
+    NotRunning(String),
     /// The daemon does not answer.
     #[error(
         "a daemon has the store open and does not answer on {0}; wait a moment and try again, or \
@@ -108,6 +129,7 @@ async fn answer(accounts: &Accounts, question: &Question) -> Answer {
         Question::Accounts => list(accounts).await,
         Question::ResetPassword { name, password } => reset(accounts, name, password).await,
         Question::DisableFactors { name } => disable(accounts, name).await,
+        Question::Running => return Answer::Refused("no daemon runs".to_owned()),
     };
     // What the accounts say is a sentence, and names no secret.
     answered.unwrap_or_else(|error| Answer::Refused(error.to_string()))

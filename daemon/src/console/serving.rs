@@ -10,16 +10,24 @@ use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::frame::{ANSWER_BYTES, QUESTION_BYTES};
-use super::{SOCKET, answer, frame};
+use super::{Answer, Question, SOCKET, Telling, answer, frame};
 use crate::accounts::Accounts;
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{Heartbeat, Supervisor};
 
 /// How long one question may take, its hash included.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The deadline of the task: twice that.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Who can answer.
+struct Desk {
+    accounts: Accounts,
+    telling: Box<Telling>,
+}
 
 /// Listens beside the store, whose lock says that no other daemon does. Where the system gives no
 /// socket, the daemon runs without: stopped, the console still works on the store.
-pub fn serve(accounts: Accounts, data_dir: &Path, supervisor: &Supervisor) {
+pub fn serve(accounts: Accounts, telling: Box<Telling>, data_dir: &Path, supervisor: &Supervisor) {
     let path = data_dir.join(SOCKET);
     let listener = match listen(&path) {
         Ok(listener) => listener,
@@ -30,8 +38,9 @@ pub fn serve(accounts: Accounts, data_dir: &Path, supervisor: &Supervisor) {
         }
     };
     let stop = supervisor.token();
-    supervisor.spawn("console", Essential::Yes, async move {
-        stop.run_until_cancelled(one_by_one(&accounts, &listener)).await;
+    supervisor.spawn_essential("console", DEADLINE, async move |heartbeat| {
+        let desk = Desk { accounts, telling };
+        stop.run_until_cancelled(one_by_one(&desk, &listener, heartbeat)).await;
         fs::remove_file(&path).ok();
     });
 }
@@ -47,10 +56,10 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// One after the other: nobody but the owner comes here.
-async fn one_by_one(accounts: &Accounts, listener: &UnixListener) {
+async fn one_by_one(desk: &Desk, listener: &UnixListener, mut heartbeat: Heartbeat) {
     loop {
-        let served = match listener.accept().await {
-            Ok((stream, _)) => tokio::time::timeout(PATIENCE, talk(accounts, stream)).await,
+        let served = match heartbeat.during(listener.accept()).await {
+            Ok((stream, _)) => tokio::time::timeout(PATIENCE, talk(desk, stream)).await,
             Err(error) => {
                 tracing::warn!(%error, "the console's socket does not accept");
                 // Out of descriptors, most likely: they come back.
@@ -66,13 +75,16 @@ async fn one_by_one(accounts: &Accounts, listener: &UnixListener) {
     }
 }
 
-async fn talk(accounts: &Accounts, mut stream: UnixStream) -> io::Result<()> {
+async fn talk(desk: &Desk, mut stream: UnixStream) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if !may_ask(peer, geteuid().as_raw()) {
         return Err(io::Error::new(ErrorKind::PermissionDenied, format!("user {peer} asked")));
     }
     let question = frame::read(&mut stream, QUESTION_BYTES).await?;
-    let answer = answer(accounts, &question).await;
+    let answer = match question {
+        Question::Running => Answer::Running((desk.telling)()),
+        question => answer(&desk.accounts, &question).await,
+    };
     frame::write(&mut stream, &answer, ANSWER_BYTES).await
 }
 

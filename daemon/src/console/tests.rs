@@ -114,7 +114,13 @@ async fn the_socket_is_private_bounded_and_gone_at_the_end() {
     let path = data.path().join(SOCKET);
     // What a daemon that was killed left behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    serve(accounts, data.path(), &supervisor);
+    let running = Running {
+        version: "1.2.3".to_owned(),
+        certificate: "AB:CD".to_owned(),
+        fault: Some("the task \"ports\" hangs".to_owned()),
+    };
+    let telling = running.clone();
+    serve(accounts, Box::new(move || telling.clone()), data.path(), &supervisor);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let mut stream = UnixStream::connect(&path).await.unwrap();
     tokio::io::AsyncWriteExt::write_u32(&mut stream, u32::MAX).await.unwrap();
@@ -124,8 +130,12 @@ async fn the_socket_is_private_bounded_and_gone_at_the_end() {
     let answer: Answer = frame::read(&mut stream, frame::ANSWER_BYTES).await.unwrap();
     let listed = "Olga\tolga@example.net\tsuperadmin\tenabled\tone factor\n";
     assert_eq!(answer, Answer::Done(listed.to_owned()));
+    let config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+    assert_eq!(super::running(&config).await.unwrap(), running);
     supervisor.shutdown(std::time::Duration::from_secs(10)).await;
     assert!(!path.exists());
+    let gone = super::running(&config).await.unwrap_err();
+    assert!(matches!(gone, ConsoleError::NotRunning(_)), "{gone}");
 }
 
 #[test]

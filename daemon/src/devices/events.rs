@@ -22,7 +22,7 @@ use self::query::Search;
 use self::restraint::Restraint;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError, tables};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Heartbeat, Supervisor};
 
 pub use self::entry::{Entry, Event, Level, TAGS};
 pub use self::query::{LevelCounts, Page, Query};
@@ -95,8 +95,10 @@ impl Events {
             listeners,
         };
         let events = Self { shared: Arc::new(shared) };
-        let writing = events.clone().write_behind(supervisor.token());
-        supervisor.spawn("event log", Essential::Yes, writing);
+        let (writing, stop) = (events.clone(), supervisor.token());
+        supervisor.spawn_essential("event log", DEADLINE, |heartbeat| {
+            writing.write_behind(stop, heartbeat)
+        });
         Ok(events)
     }
 
@@ -178,12 +180,13 @@ impl Events {
         self.shared.listeners.send(entry).ok();
     }
 
-    async fn write_behind(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(self.shared.work.notified()).await.is_some() {
+    async fn write_behind(self, stop: CancellationToken, mut heartbeat: Heartbeat) {
+        let work = &self.shared.work;
+        while stop.run_until_cancelled(heartbeat.during(work.notified())).await.is_some() {
             let mut delay = DELAY;
             while self.has_work() {
                 tokio::select! {
-                    () = sleep(delay) => {}
+                    () = heartbeat.during(sleep(delay)) => {}
                     () = self.shared.hurry.notified() => {}
                     () = stop.cancelled() => break,
                 }

@@ -44,6 +44,7 @@ use aerie_protocol::inform::GoodbyeReason;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -62,7 +63,7 @@ use self::snapshot::{Connection, Device, DeviceFilter};
 use self::terminals::Terminals;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Heartbeat, Supervisor};
 
 pub use self::actions::ActionError;
 pub use self::admission::Admission;
@@ -210,33 +211,33 @@ impl Devices {
             }),
         };
         devices.count_all();
-        supervisor.spawn("devices sweeper", Essential::Yes, devices.clone().sweep(supervisor));
+        let (sweeping, stop) = (devices.clone(), supervisor.token());
+        supervisor.spawn_essential("devices sweeper", DEADLINE, |heartbeat| {
+            sweeping.sweep(stop, heartbeat)
+        });
         Ok(devices)
     }
 
     /// Keeps bounds and writes history, until the daemon stops; then says goodbye to every device.
-    fn sweep(self, supervisor: &Supervisor) -> impl Future<Output = ()> + Send + 'static {
-        let token = supervisor.token();
-        async move {
-            let mut passes = tokio::time::interval(SWEEP);
-            passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut count = 0_u32;
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    _ = passes.tick() => {}
-                }
-                self.inner.terminals.sweep();
-                count = count.wrapping_add(1);
-                if count.is_multiple_of(6) {
-                    self.inner.admission.sweep();
-                    self.announce_again();
-                    self.flush().await;
-                }
+    async fn sweep(self, stop: CancellationToken, mut heartbeat: Heartbeat) {
+        let mut passes = tokio::time::interval(SWEEP);
+        passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0_u32;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = heartbeat.during(passes.tick()) => {}
             }
-            self.say_goodbye().await;
-            self.flush().await;
+            self.inner.terminals.sweep();
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(6) {
+                self.inner.admission.sweep();
+                self.announce_again();
+                self.flush().await;
+            }
         }
+        self.say_goodbye().await;
+        self.flush().await;
     }
 
     async fn flush(&self) {

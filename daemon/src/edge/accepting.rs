@@ -1,6 +1,6 @@
 //! Whether the ports really accept connections, tried out every few seconds.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::network;
+use crate::supervisor::Heartbeat;
 
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -53,13 +56,20 @@ impl Accepting {
         probe
     }
 
-    /// Tries the listeners that are open at these addresses, for ever.
-    pub(super) async fn probe(self, open: watch::Receiver<Vec<SocketAddr>>) {
+    /// Tries the listeners that are open at these addresses, for ever. One that does not accept is
+    /// told to who asks for the appliance's health, and no reason to start the daemon anew: its
+    /// address may have gone, or a flood may fill its queue.
+    pub(super) async fn probe(
+        self,
+        open: watch::Receiver<Vec<SocketAddr>>,
+        mut heartbeat: Heartbeat,
+    ) {
         loop {
             let mut all = true;
             let listeners = open.borrow().clone();
             for listener in &listeners {
-                let arrived = timeout(LIMIT, self.knock(reachable(*listener))).await;
+                heartbeat.beat();
+                let arrived = timeout(LIMIT, self.knock(network::reachable(*listener))).await;
                 // One that arrives too late proves nothing to the next.
                 self.shared.probe.store(0, Relaxed);
                 // It may have been closed meanwhile.
@@ -72,7 +82,7 @@ impl Accepting {
             if all {
                 self.shared.proven.send_replace(Some(Instant::now()));
             }
-            sleep(PAUSE).await;
+            heartbeat.during(sleep(PAUSE)).await;
         }
     }
 
@@ -87,14 +97,4 @@ impl Accepting {
         self.shared.arrived.notified().await;
         Ok(())
     }
-}
-
-/// Where a listener on all addresses can be reached from here.
-fn reachable(listener: SocketAddr) -> SocketAddr {
-    let ip = match listener.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listener.port())
 }

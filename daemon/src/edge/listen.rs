@@ -67,6 +67,10 @@ impl Addresses {
             let new = data_dir.join(format!("{ADDRESSES_FILE}.new"));
             let mut text = serde_json::to_string(self)?;
             text.push('\n');
+            if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
+                // A full disk keeps nobody from starting again.
+                return Ok(());
+            }
             std::fs::write(&new, text)?;
             std::fs::rename(&new, &path)
         };

@@ -42,7 +42,7 @@ use thiserror::Error;
 use self::forwarded::Proxies;
 use self::ports::Keeper;
 use crate::devices::Devices;
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 
 pub use self::accepting::Accepting;
 pub use self::body::ArrivingError;
@@ -125,13 +125,13 @@ pub fn start(
     let devices = behind.devices.clone();
     let keeper = Keeper::new(opening, behind, data_dir, supervisor.token())?;
     let open = keeper.open_addresses();
-    supervisor.spawn("ports", Essential::Yes, keeper.keep());
+    supervisor.spawn_essential("ports", DEADLINE, |heartbeat| keeper.keep(heartbeat));
     let (stop, stopping) = (supervisor.token(), supervisor.token());
-    supervisor.spawn("listener probe", Essential::Yes, async move {
-        stop.run_until_cancelled(accepting.probe(open)).await;
+    supervisor.spawn_essential("listener probe", DEADLINE, async move |heartbeat| {
+        stop.run_until_cancelled(accepting.probe(open, heartbeat)).await;
     });
-    supervisor.spawn("certificate renewal", Essential::Yes, async move {
-        stopping.run_until_cancelled(certificates.keep(devices)).await;
+    supervisor.spawn_essential("certificate renewal", DEADLINE, async move |heartbeat| {
+        stopping.run_until_cancelled(certificates.keep(devices, heartbeat)).await;
     });
     Ok(())
 }

@@ -29,7 +29,7 @@ use crate::cut::cut;
 use crate::store::records::{JobItemRecord, JobRecord};
 use crate::store::tables::{JOB_ITEMS, JOBS};
 use crate::store::{Store, StoreError, Writer};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::Supervisor;
 
 pub use self::board::{Counts, ItemState, Outcome, WaitsFor};
 pub use self::pictures::{ItemPage, ItemPicture, JobPicture, JobState};
@@ -193,7 +193,7 @@ impl Jobs {
                 None => self.revive(id, record, kind).await?,
                 Some(ended) if ended > lately => {
                     let release = kind.release(id);
-                    self.inner.supervisor.spawn("ended job", Essential::No, release);
+                    self.inner.supervisor.spawn("ended job", release);
                 }
                 Some(_) => {}
             }
@@ -227,7 +227,7 @@ impl Jobs {
         });
         self.inner.lock().insert(id, Arc::clone(&living));
         let run = running::run(Arc::clone(&self.inner), living);
-        self.inner.supervisor.spawn("job", Essential::No, run);
+        self.inner.supervisor.spawn("job", run);
         self.inner.tell(id);
     }
 

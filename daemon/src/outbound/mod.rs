@@ -77,6 +77,19 @@ impl Target {
     }
 }
 
+/// GETs `path` at one of the appliance's own ports, which has to show the certificate with this
+/// SHA-256.
+pub async fn ask_own(
+    address: SocketAddr,
+    certificate: &str,
+    path: &str,
+) -> Result<Answer, OutboundError> {
+    let url = format!("https://{address}{path}");
+    let uri = url.parse().map_err(|_| OutboundError::NoHttps(shown(&url)))?;
+    let target = Target { uri, host: address.ip().to_string(), addresses: vec![address] };
+    fetch::fetch(&target, Ask::get(&url, tls::pinned(certificate)?)).await
+}
+
 impl Outbound {
     /// Reads what an admin has allowed, and resolves names as the system does.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {

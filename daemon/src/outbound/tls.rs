@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self, kx_group};
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::error::OutboundError;
 
@@ -32,6 +36,70 @@ pub(super) fn config(extra_roots: Option<&str>) -> Result<Arc<ClientConfig>, Out
     Ok(Arc::new(config))
 }
 
+/// A client's configuration that trusts one certificate, by its SHA-256 in hexadecimal digits, and no
+/// authority.
+pub(super) fn pinned(sha256: &str) -> Result<Arc<ClientConfig>, OutboundError> {
+    let bytes = sha256.split(':').map(|byte| u8::from_str_radix(byte, 16));
+    let sha256 = bytes.collect::<Result<Vec<u8>, _>>().unwrap_or_default();
+    let provider = Arc::new(provider());
+    let pin = Arc::new(Pin { sha256, provider: Arc::clone(&provider) });
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .dangerous()
+        .with_custom_certificate_verifier(pin)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The one certificate that is trusted. Who shows it has to have its key, as ever.
+#[derive(Debug)]
+struct Pin {
+    sha256: Vec<u8>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if digest(&SHA256, shown).as_ref() == self.sha256 {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, shown, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, shown, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 fn parse(pem: &str) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
     if pem.len() > ROOTS_BYTES {
         return Err(OutboundError::Roots);
@@ -52,6 +120,6 @@ pub(crate) fn provider() -> CryptoProvider {
             kx_group::SECP256R1,
             kx_group::SECP384R1,
         ],
-        ..aws_lc_rs::default_provider()
+        ..default_provider()
     }
 }

@@ -21,7 +21,9 @@ pub(super) enum Missing {
     Refuse,
 }
 
-/// The machine key: systemd's credential where there is one, else a file in the data directory.
+/// The machine key: systemd's credential where there is one, else a file in the data directory. Root
+/// at the console has no credential and finds the file that it comes from: in the directory of the
+/// machine's own beside the data, such as `/var/lib/aerie-machine`.
 pub(super) fn machine_key(
     data_dir: &Path,
     missing: Missing,
@@ -35,6 +37,11 @@ pub(super) fn machine_key(
     let path = data_dir.join("machine-key");
     match read(&path) {
         Err(SealError::KeyFile { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            let beside = beside(data_dir);
+            match read(&beside) {
+                Err(SealError::KeyFile { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                other => return other,
+            }
             if missing == Missing::Refuse {
                 return Err(SealError::KeyMissing(path));
             }
@@ -43,6 +50,12 @@ pub(super) fn machine_key(
         }
         other => other,
     }
+}
+
+fn beside(data_dir: &Path) -> PathBuf {
+    let mut name = data_dir.file_name().unwrap_or_default().to_owned();
+    name.push("-machine");
+    data_dir.with_file_name(name).join("machine-key")
 }
 
 pub(super) fn read<const N: usize>(path: &Path) -> Result<Zeroizing<[u8; N]>, SealError> {

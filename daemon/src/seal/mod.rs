@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_machines_own_directory_is_found_and_no_other_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, machine) = (folder.path().join("aerie"), folder.path().join("aerie-machine"));
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::create_dir_all(&machine).unwrap();
+        let sealed = Seal::open(&data).unwrap().seal("name", b"secret").unwrap();
+        std::fs::rename(data.join("machine-key"), machine.join("machine-key")).unwrap();
+        for seal in [Seal::open_existing(&data).unwrap(), Seal::open(&data).unwrap()] {
+            assert_eq!(seal.open_secret("name", &sealed).unwrap().as_slice(), b"secret");
+        }
+        assert!(!data.join("machine-key").exists());
+    }
+
+    #[test]
     fn key_files_are_private_and_become_so() {
         use std::os::unix::fs::PermissionsExt;
         let data = tempfile::tempdir().unwrap();

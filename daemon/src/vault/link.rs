@@ -21,7 +21,7 @@ use super::client::{Asked, Vault};
 use super::frame::{self, Answering, Asking};
 use super::protocol::{Answer, Question, Status, VERSION};
 use crate::cut;
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 
 /// Questions that wait for the connection.
 const WAITING: usize = 64;
@@ -69,7 +69,10 @@ impl Vault {
         let (questions, asked) = mpsc::channel(WAITING);
         let (told, status) = watch::channel(None);
         let link = Link { process, asked, told, stop: supervisor.token(), number: 0 };
-        supervisor.spawn("vault", Essential::Yes, link.keep());
+        // A vault that is dead or hangs is waited for: without it the daemon does everything else.
+        supervisor.spawn_essential("vault", DEADLINE, async move |mut heartbeat| {
+            heartbeat.during(link.keep()).await;
+        });
         let mut first = status.clone();
         if timeout(GREETING, first.wait_for(Option::is_some)).await.is_err() {
             tracing::error!("the vault's process does not answer; going on without it");

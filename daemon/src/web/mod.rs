@@ -74,7 +74,7 @@ use crate::devices::Devices;
 use crate::devices::rotation::Rotation;
 use crate::edge::{Accepting, Certificates, Ports, RequestId, Security, headers};
 use crate::outbound::Outbound;
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 use crate::vault::credentials::Credentials;
 
 pub use self::access::{Access, StepUp};
@@ -127,8 +127,10 @@ struct Web {
 
 /// The whole web behind one router. Terminals of logins that end are ended by a task of its own.
 pub fn router(rooms: Rooms) -> Router {
-    let follower = shell::follow_logins(rooms.clone());
-    rooms.supervisor.spawn("terminals of ended logins", Essential::Yes, follower);
+    let follower = rooms.clone();
+    rooms.supervisor.spawn_essential("terminals of ended logins", DEADLINE, |heartbeat| {
+        shell::follow_logins(follower, heartbeat)
+    });
     let web = Web {
         tickets: Tickets::default(),
         sockets: Sockets::default(),

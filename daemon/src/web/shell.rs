@@ -25,6 +25,7 @@ use crate::accounts::Accounts;
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
 use crate::devices::terminal::{Size, TerminalEvent, TerminalHandle};
+use crate::supervisor::Heartbeat;
 
 /// Lines and characters a line that a terminal may have.
 const SIZES: std::ops::RangeInclusive<u16> = 1..=1_000;
@@ -288,19 +289,19 @@ fn obey(terminal: &TerminalHandle, text: &str) -> Result<(), Why> {
 }
 
 /// Ends the terminals of every login that ends, those too that wait for a browser to come back.
-pub(super) async fn follow_logins(rooms: Rooms) {
+pub(super) async fn follow_logins(rooms: Rooms, heartbeat: Heartbeat) {
     let stop = rooms.supervisor.token();
-    stop.run_until_cancelled(follow(&rooms.accounts, &rooms.devices)).await;
+    stop.run_until_cancelled(follow(&rooms.accounts, &rooms.devices, heartbeat)).await;
 }
 
-async fn follow(accounts: &Accounts, devices: &Devices) {
+async fn follow(accounts: &Accounts, devices: &Devices, mut heartbeat: Heartbeat) {
     let mut ended = accounts.ended();
     loop {
-        match ended.recv().await {
+        match heartbeat.during(ended.recv()).await {
             Ok(login) => devices.end_terminals_of(&login),
             // Their sockets look for themselves, and a terminal without one ends after minutes.
             Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return std::future::pending().await,
+            Err(RecvError::Closed) => return heartbeat.during(std::future::pending()).await,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::cut::cut;
 use crate::store::records::CredentialRecord;
 use crate::store::tables::CREDENTIALS;
 use crate::store::{Reader, StoreError, Writer};
+use crate::supervisor::Heartbeat;
 use crate::vault::candidates::{self, Finding, Moment};
 
 /// Devices that are looked at together.
@@ -64,13 +65,13 @@ pub(super) enum Deed {
 
 impl Inner {
     /// Looks at what devices say until the daemon stops.
-    pub(super) async fn look(self: Arc<Self>, stop: CancellationToken) {
+    pub(super) async fn look(self: Arc<Self>, stop: CancellationToken, mut heartbeat: Heartbeat) {
         let slots = Arc::new(Semaphore::new(ASKED_AT_ONCE));
         let mut asking = JoinSet::new();
         loop {
             let devices = tokio::select! {
                 () = stop.cancelled() => return,
-                devices = self.devices.inner.heard.some(TOGETHER) => devices,
+                devices = heartbeat.during(self.devices.inner.heard.some(TOGETHER)) => devices,
                 Some(_) = asking.join_next() => continue,
             };
             let (words, at_once) = self.words(&devices);
@@ -92,7 +93,7 @@ impl Inner {
                     tracing::error!(%error, "what devices say of passwords could not be stored");
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = tokio::time::sleep(RETRY) => {}
+                        () = heartbeat.during(tokio::time::sleep(RETRY)) => {}
                     }
                     self.tell_again(devices);
                 }

@@ -32,7 +32,7 @@ use super::{Devices, DevicesError};
 use crate::clock::Clock;
 use crate::jobs::{JobPicture, Jobs, JobsError, Kind, Outcome, Task};
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 use crate::vault::{Vault, VaultError};
 
 pub(super) use self::held::{Heard, Said};
@@ -114,10 +114,16 @@ impl Rotation {
         let granting = tokio::sync::Mutex::default();
         let inner = Inner { devices, store, vault, jobs, clock, making, busy, granting };
         let rotation = Self { inner: Arc::new(inner) };
-        let looking = Arc::clone(&rotation.inner).look(supervisor.token());
-        supervisor.spawn("what devices say of passwords", Essential::Yes, looking);
-        let watching = Arc::clone(&rotation.inner).watch_vault(supervisor.token());
-        supervisor.spawn("jobs that wait for the vault", Essential::Yes, watching);
+        let (looking, stop) = (Arc::clone(&rotation.inner), supervisor.token());
+        supervisor.spawn_essential("what devices say of passwords", DEADLINE, |heartbeat| {
+            looking.look(stop, heartbeat)
+        });
+        let (watching, stop) = (Arc::clone(&rotation.inner), supervisor.token());
+        supervisor.spawn_essential(
+            "jobs that wait for the vault",
+            DEADLINE,
+            async move |mut heartbeat| heartbeat.during(watching.watch_vault(stop)).await,
+        );
         rotation.inner.jobs.resume(&rotation.kind()).await?;
         let granting = rotation.inner.granting.lock().await;
         if let Err(error) = rotation.inner.end_orphans().await {

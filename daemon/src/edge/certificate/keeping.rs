@@ -16,6 +16,7 @@ use super::{Certificates, Foundation, Mode, State, Wanted};
 use crate::devices::Devices;
 use crate::devices::events::{Event, Events, Level};
 use crate::seal::random;
+use crate::supervisor::Heartbeat;
 
 /// How often somebody looks, at least. The wall clock is compared each time, so that one which was
 /// set anew is noticed.
@@ -31,7 +32,7 @@ const TAG: &str = "uisp-general";
 
 impl Certificates {
     /// Keeps the certificates fresh, for ever.
-    pub(in crate::edge) async fn keep(self, devices: Devices) {
+    pub(in crate::edge) async fn keep(self, devices: Devices, mut heartbeat: Heartbeat) {
         let mut hosts = devices.keys().hosts();
         let mut wanted = self.shared.wanted.subscribe();
         loop {
@@ -39,19 +40,23 @@ impl Certificates {
             wanted.borrow_and_update();
             self.look(host, devices.events()).await;
             devices.keys().set_untrusted(self.is_untrusted());
-            if self.try_if_due(&mut wanted, devices.events()).await {
+            // A CA takes its time, and has a bound of its own.
+            if heartbeat.during(self.try_if_due(&mut wanted, devices.events())).await {
                 continue;
             }
             let next = self.next_look().await;
-            tokio::select! {
-                () = sleep(next) => {}
-                () = self.shared.now.notified() => {}
-                _ = wanted.changed() => {}
-                changed = hosts.changed() => if changed.is_err() {
-                    // The rooms below are gone: the daemon ends.
-                    return std::future::pending().await;
+            let waiting = async {
+                tokio::select! {
+                    () = sleep(next) => {}
+                    () = self.shared.now.notified() => {}
+                    _ = wanted.changed() => {}
+                    changed = hosts.changed() => if changed.is_err() {
+                        // The rooms below are gone: the daemon ends.
+                        std::future::pending::<()>().await;
+                    }
                 }
-            }
+            };
+            heartbeat.during(waiting).await;
         }
     }
 

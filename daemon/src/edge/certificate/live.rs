@@ -45,7 +45,6 @@ impl Live {
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
-    #[cfg(test)]
     pub(super) fn shown(&self) -> Shown {
         self.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -205,6 +205,11 @@ impl Certificates {
         self.shared.serving.borrow().self_made
     }
 
+    /// The SHA-256 of the certificate that is shown now.
+    pub fn fingerprint(&self) -> String {
+        self.shared.live.shown().main.info.sha256
+    }
+
     /// What the rest of the house has to know, and every change of it.
     pub fn changes(&self) -> watch::Receiver<Serving> {
         self.shared.serving.subscribe()

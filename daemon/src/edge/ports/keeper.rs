@@ -26,6 +26,7 @@ use crate::edge::serve::{Purpose, TlsPort};
 use crate::edge::{Behind, EdgeError, Proxies, Serving, listen};
 use crate::seal::{self, Secret};
 use crate::store::Store;
+use crate::supervisor::Heartbeat;
 
 /// How long a change waits for whoever made it.
 const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
@@ -133,7 +134,7 @@ impl Keeper {
     }
 
     /// Does what is asked until the daemon stops. Ends earlier only if an accept loop did.
-    pub(in crate::edge) async fn keep(mut self) {
+    pub(in crate::edge) async fn keep(mut self, mut heartbeat: Heartbeat) {
         if !self.kept.old.is_empty() {
             // The power may have gone between the change and its announcement.
             self.announce().await;
@@ -142,7 +143,7 @@ impl Keeper {
         loop {
             let turn = tokio::select! {
                 () = stop.cancelled() => break,
-                turn = self.next() => turn,
+                turn = heartbeat.during(self.next()) => turn,
             };
             match turn {
                 Turn::Asked(command) => self.obey(command).await,

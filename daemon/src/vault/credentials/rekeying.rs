@@ -13,7 +13,7 @@ use crate::audit::{Actor, note};
 use crate::store::records::{CredentialRecord, SecretRecord};
 use crate::store::tables::{CREDENTIALS, SETTINGS};
 use crate::store::{Reader, StoreError, Writer};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Supervisor};
 use crate::vault::VaultError;
 use crate::vault::crypto::epoch_of;
 use crate::vault::protocol::{AT_ONCE, Key, MasterKey, Refusal, Sealed};
@@ -78,7 +78,7 @@ impl Credentials {
     /// Follows the vault, and goes on with a re-key whenever that is possible.
     pub(super) fn keep_rekeying(&self, supervisor: &Supervisor) {
         let (room, token) = (self.clone(), supervisor.token());
-        supervisor.spawn("vault re-key", Essential::Yes, async move {
+        supervisor.spawn_essential("vault re-key", DEADLINE, async move |mut heartbeat| {
             let mut status = room.inner.vault.watch();
             loop {
                 let rekeying = status
@@ -86,7 +86,8 @@ impl Credentials {
                     .as_ref()
                     .is_some_and(|status| status.rekeying && !status.sealed);
                 let mut again = false;
-                if rekeying && let Err(error) = room.go_on().await {
+                // The vault answers when it can; one that hangs is no reason to start the daemon anew.
+                if rekeying && let Err(error) = heartbeat.during(room.go_on()).await {
                     tracing::warn!(%error, "the re-key was interrupted and goes on by itself");
                     again = true;
                 }
@@ -100,7 +101,7 @@ impl Credentials {
                         () = tokio::time::sleep(AGAIN), if again => {}
                     }
                 };
-                if token.run_until_cancelled(pause).await.is_none() {
+                if token.run_until_cancelled(heartbeat.during(pause)).await.is_none() {
                     return;
                 }
             }

@@ -23,6 +23,7 @@ mod unsealing;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::User;
@@ -171,13 +172,30 @@ async fn as_unit(desk: Desk, socket: &Path, daemon: Option<&str>) -> Result<(), 
     let listener =
         serving::listen(socket, peers).map_err(|source| ProcessError::Socket { path, source })?;
     tracing::info!(socket = %socket.display(), "the vault is up");
+    drop(crate::systemd::say(vec![("READY", "1".to_owned())]));
     tokio::select! {
+        () = live(Arc::clone(&desk.keeper)) => {}
         () = serving::serve_all(desk, listener, peers) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    crate::systemd::stopping();
     std::fs::remove_file(socket).ok();
     Ok(())
+}
+
+/// Tells systemd's watchdog, for ever, that this loop turns and the keeper answers. Where it is not
+/// told any more, the vault is started anew, and sealed by that.
+async fn live(keeper: Arc<Keeper>) {
+    let Some(within) = crate::systemd::watchdog() else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(within / 4).await;
+        let keeper = Arc::clone(&keeper);
+        let answered = tokio::task::spawn_blocking(move || drop(keeper.status())).await;
+        if answered.is_ok() {
+            crate::systemd::say(vec![("WATCHDOG", "1".to_owned())]).await.ok();
+        }
+    }
 }
 
 #[cfg(test)]
