@@ -128,3 +128,23 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
 	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@
+
+# ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/appliance.md) ----
+
+.PHONY: rig qemu test-boot packages-for-rig
+ARCH ?= x86_64
+
+packages-for-rig:
+	@tests/setup/packages.sh systemd e2fsprogs dosfstools mtools squashfs-tools genimage grub-common kmod cpio zstd gdisk \
+	    qemu-utils qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
+
+rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
+	@image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
+
+qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64)
+	@image/rig/qemu.sh "$(ARCH)"
+
+test-boot: ## assemble both rigs, boot them and test what only a whole machine shows
+	@$(MAKE) --no-print-directory rig ARCH=x86_64
+	@$(MAKE) --no-print-directory rig ARCH=aarch64
+	@tests/setup/test-boot.sh
