@@ -9,7 +9,7 @@ cache=$PWD/target/rig/cache/$arch
 # shellcheck source=/dev/null
 source image/rig/apt.sh
 
-stamp=$(cat image/rig/{base.sh,apt.sh,packages.list,modules.list} image/rig/etc/* image/initramfs/init image/grub/grub.cfg.in | sha256sum)
+stamp=$(cat image/rig/{base.sh,apt.sh,packages.list,modules.list} image/rig/etc/* image/initramfs/{init,applets} image/grub/grub.cfg.in | sha256sum)
 [ "$(cat "$cache/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 echo "Making the rig's base for $arch from Debian's packages"
 rm -rf "${cache:?}"/{stamp,root,kernel,initramfs,boot,grub,esp}
@@ -103,9 +103,7 @@ depmod -b "$root" "$version"
 
 # ---- initramfs ----
 for deb in "$cache"/debs-boot/busybox-static_*.deb; do unpack "$deb" "$cache/initramfs" --wildcards './bin/busybox'; done
-for applet in sh cat chroot grep head hexdump insmod ln mkdir mount mv readlink reboot rmdir sleep switch_root sync; do
-    ln -s busybox "$cache/initramfs/bin/$applet"
-done
+for applet in $(words image/initramfs/applets); do ln -s busybox "$cache/initramfs/bin/$applet"; done
 install -m 755 image/initramfs/init "$cache/initramfs/init"
 find "$cache/initramfs" -exec touch --no-dereference --date=@0 {} +
 (cd "$cache/initramfs" && find . | LC_ALL=C sort | cpio --quiet --reproducible --create --format=newc --owner=0:0) \
@@ -117,12 +115,10 @@ case $arch in
     x86_64) format=x86_64-efi file=BOOTX64.EFI consoles='console=tty0 console=ttyS0,115200' ;;
     aarch64) format=arm64-efi file=BOOTAA64.EFI consoles='console=tty0 console=ttyAMA0' ;;
 esac
-mkdir -p "$cache"/grub/memdisk/boot/grub "$cache"/esp/{EFI/BOOT,aerie}
+mkdir -p "$cache"/grub/memdisk/boot/grub "$cache/esp/EFI/BOOT"
 sed "s/@CONSOLES@/$consoles/" image/grub/grub.cfg.in > "$cache/grub/memdisk/boot/grub/grub.cfg"
 tar --create --file "$cache/grub/memdisk.tar" --directory "$cache/grub/memdisk" --owner=0 --group=0 --mtime=@0 boot
 grub-mkimage --directory "$cache/grub/usr/lib/grub/$format" --format "$format" --output "$cache/esp/EFI/BOOT/$file" \
     --prefix '(memdisk)/boot/grub' --memdisk "$cache/grub/memdisk.tar" \
     memdisk tar normal part_gpt fat squash4 linux loadenv regexp test echo sleep reboot boot
-# GRUB writes a trial's end into this file where it lies, so it has its full size from the beginning.
-{ printf '# GRUB Environment Block\nslot=a\ntry=\n'; printf '#%.0s' {1..1024}; } | head -c 1024 > "$cache/esp/aerie/grubenv"
 echo "$stamp" > "$cache/stamp"
