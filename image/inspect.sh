@@ -58,6 +58,7 @@ for user in aerie aerie-vault; do
     grep -q "^$user:" etc/passwd || fault "there is no account $user in etc/passwd: its unit cannot start."
 done
 for unit in aerie.service aerie-vault.service; do
-    [ -L "etc/systemd/system/multi-user.target.wants/$unit" ] || fault "$unit is not enabled."
+    [ -L "etc/systemd/system/multi-user.target.wants/$unit" ] || [ -L "usr/lib/systemd/system/multi-user.target.wants/$unit" ] \
+        || fault "$unit is not enabled."
 done
 [ "$faults" -eq 0 ]

@@ -15,6 +15,7 @@ fi
 case $arch in
     x86_64)
         [ -e "$folder/firmware.fd" ] || cp /usr/share/OVMF/OVMF_VARS.fd "$folder/firmware.fd"
+        # shellcheck disable=SC2054 # the commas are QEMU's
         machine=(qemu-system-x86_64 -M q35 -cpu max
             -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd
             -drive "if=pflash,format=raw,file=$folder/firmware.fd") ;;

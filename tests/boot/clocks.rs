@@ -9,7 +9,8 @@ async fn a2_a_clock_that_starts_in_1970_keeps_nobody_out() {
         return;
     }
     let clock = Some("1970-01-01T00:00:00");
-    let mut machine = Machine::boot(MachineOptions { clock, ..MachineOptions::new(Arch::Arm) }).await;
+    let mut machine =
+        Machine::boot(MachineOptions { clock, ..MachineOptions::new(Arch::Arm) }).await;
     everything_runs(&mut machine).await;
     println!("started in 1970, the machine says {}", machine.run("date -u").await);
     set_up(&mut machine).await;

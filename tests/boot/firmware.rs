@@ -20,7 +20,8 @@ async fn a2_firmware_and_grub_try_a_slot_once_and_come_back() {
     assert_eq!(run_tool(copy).await.code, Some(0));
     want_trial(&disk, "b").await;
 
-    let options = MachineOptions { firmware: true, disk: Some(disk), ..MachineOptions::new(Arch::X86) };
+    let options =
+        MachineOptions { firmware: true, disk: Some(disk), ..MachineOptions::new(Arch::X86) };
     let mut machine = Machine::start(options).await;
     machine.shows("aerie: starting slot b").await;
     machine.becomes_healthy().await;

@@ -1,7 +1,9 @@
 //! One machine from its first start on: set up, devices, vault, restarts, and a system that freezes.
 
 use crate::{everything_runs, log_in, set_up, unit, vault_status, wanted};
-use aerie_tests::{Arch, BOOT, Client, Machine, MachineOptions, Owner, Process, binary, id_of, until};
+use aerie_tests::{
+    Arch, BOOT, Client, Machine, MachineOptions, Owner, Process, binary, id_of, until,
+};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

@@ -50,7 +50,11 @@ impl Inside {
                 && let Some((code, _)) = rest.split_once('\n')
             {
                 let output = output.to_owned();
-                return Printed { code: code.trim().parse().ok(), everything: output.clone(), output };
+                return Printed {
+                    code: code.trim().parse().ok(),
+                    everything: output.clone(),
+                    output,
+                };
             }
             assert!(Instant::now() < deadline, "{line:?} does not end: {:?}", self.heard);
             self.hear(Duration::from_secs(1)).await;
