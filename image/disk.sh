@@ -35,7 +35,7 @@ E2FSPROGS_FAKE_TIME=$epoch mkfs.ext4 -q -F -b 4096 -J size=16 -L aerie-data -E r
     "$work/parts/data.ext4" "${DATA_MIB:?}M"
 
 "$here/genimage/config.sh" > "$work/disk.cfg"
-genimage --loglevel 1 --config "$work/disk.cfg" --rootpath "$work/empty" --tmppath "$work/tmp" \
+genimage --loglevel 0 --config "$work/disk.cfg" --rootpath "$work/empty" --tmppath "$work/tmp" \
     --inputpath "$work/parts" --outputpath "$work/out"
 cp --sparse=always "$work/out/disk.img" "$out/disk.img.new"
 mv "$out/disk.img.new" "$out/disk.img"

@@ -48,7 +48,7 @@ done
 chmod -R u-s,g-s "$root"/usr/{bin,sbin,lib}
 cp "$root"/usr/share/base-passwd/passwd.master "$root/etc/passwd"
 cp "$root"/usr/share/base-passwd/group.master "$root/etc/group"
-sed -i '/^root:/s/:[^:]*:/:x:/; /^root:/!s/:[^:]*$/:\/usr\/sbin\/nologin/' "$root/etc/passwd"
+sed -i 's/:[^:]*:/:x:/; /^root:/!s/:[^:]*$/:\/usr\/sbin\/nologin/' "$root/etc/passwd"
 # Every account is locked: nobody logs in to an appliance, not even at its console.
 awk -F: '{ print $1 ":!*:19000::::::" }' "$root/etc/passwd" > "$root/etc/shadow"
 chmod 600 "$root/etc/shadow"

@@ -31,8 +31,8 @@ cp "$cache"/boot/{vmlinuz,initrd} "$root/boot/"
 image/rig/install.sh "$root" "$binaries"
 image/inspect.sh "$root"
 # GRUB reads lzo, and an emulated processor unpacks it fast.
-mksquashfs "$root" "$work/slot.squashfs" -quiet -no-progress -all-root -no-xattrs -comp lzo -Xalgorithm lzo1x_1 \
-    -b 128K -all-time "$SOURCE_DATE_EPOCH" -mkfs-time "$SOURCE_DATE_EPOCH" >/dev/null
+mksquashfs "$root" "$work/slot.squashfs" -quiet -no-progress -all-root -no-xattrs -b 128K \
+    -comp lzo -Xalgorithm lzo1x_1 >/dev/null
 image/disk.sh "$work/slot.squashfs" "$cache/esp" "$out"
 size=$(stat -c %s "$work/slot.squashfs")
 cp "$cache"/boot/{vmlinuz,initrd} "$out/"
