@@ -136,7 +136,9 @@ ARCH ?= x86_64
 
 packages-for-rig:
 	@tests/setup/packages.sh systemd e2fsprogs dosfstools mtools squashfs-tools genimage grub-common kmod cpio zstd gdisk \
-	    qemu-utils qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
+	    qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
+	@# Newer ones from backports have to make way for these above, so they come after them.
+	@tests/setup/packages.sh qemu-utils
 
 rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
 	@image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)

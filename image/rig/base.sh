@@ -70,7 +70,8 @@ enable() {
 enable systemd-networkd.service systemd-resolved.service systemd-timesyncd.service tmp.mount
 # No login anywhere; no first-boot questions; nothing to set up that needs a file system that can be written.
 for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service \
-    systemd-firstboot.service systemd-remount-fs.service systemd-homed.service e2scrub_all.timer e2scrub_reap.service \
+    getty-static.service systemd-firstboot.service systemd-remount-fs.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-homed.service e2scrub_all.timer e2scrub_reap.service \
     fstrim.timer ldconfig.service systemd-pcrphase-sysinit.service systemd-pcrphase.service; do
     ln -sfn /dev/null "$units/$unit"
 done
