@@ -195,7 +195,7 @@ impl Machine {
     /// Waits until the console has shown `text`.
     pub async fn shows(&mut self, text: &str) {
         let file = console(self.folder.path());
-        let shown = within(BOOT, &format!("the console shows {text:?}"), async || {
+        let shown = within(BOOT, "the console shows it", async || {
             read(&file).contains(text).then_some(())
         });
         if tokio::time::timeout(BOOT - Duration::from_secs(1), shown).await.is_err() {
