@@ -31,7 +31,7 @@ fi
 
 # ---- root file system ----
 root=$cache/root
-mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{boot,dev,efi,etc,mnt,proc,root,run,sys,tmp,var}
+mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{boot,dev,efi,etc,mnt,proc,root,run,srv,sys,tmp,var}
 for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
 for deb in "$cache"/debs/*.deb; do
     name=$(basename "$deb")
@@ -60,6 +60,8 @@ ln -sf ../proc/self/mounts "$root/etc/mtab"
 rm -rf "${root:?}"/var/* "$root"/etc/systemd/system/*
 # The wired network by DHCP, until the first boot's own file says otherwise.
 cp image/rig/etc/80-aerie.network "$root/usr/lib/systemd/network/80-aerie.network"
+# Groups that udev's rules name and its package makes when it is installed.
+cp image/rig/etc/groups.conf "$root/usr/lib/sysusers.d/udev.conf"
 systemd-sysusers --root="$root"
 
 units=$root/etc/systemd/system
@@ -68,11 +70,12 @@ enable() {
     for unit in "$@"; do systemctl --quiet --root="$root" enable "$unit"; done
 }
 enable systemd-networkd.service systemd-resolved.service systemd-timesyncd.service tmp.mount
-# No login anywhere; no first-boot questions; nothing to set up that needs a file system that can be written.
+# No login anywhere, no first-boot questions, nothing for a file system that can be written or for kernel developers.
 for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service \
     getty-static.service systemd-firstboot.service systemd-remount-fs.service systemd-update-utmp.service \
     systemd-update-utmp-runlevel.service systemd-homed.service e2scrub_all.timer e2scrub_reap.service \
-    fstrim.timer ldconfig.service systemd-pcrphase-sysinit.service systemd-pcrphase.service; do
+    fstrim.timer ldconfig.service systemd-pcrphase-sysinit.service systemd-pcrphase.service dev-hugepages.mount \
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount modprobe@.service; do
     ln -sfn /dev/null "$units/$unit"
 done
 ln -sfn /usr/lib/systemd/system/multi-user.target "$units/default.target"
