@@ -151,3 +151,25 @@ install: ## lay programs and units into place (DESTDIR= PREFIX=/usr BINARIES=tar
 
 deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
 	@BINARIES='$(or $(BINARIES),target/release)' systemd/debian/deb.sh
+
+# ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/appliance.md) ----
+
+.PHONY: rig qemu test-boot packages-for-rig
+ARCH ?= x86_64
+
+packages-for-rig:
+	@tests/setup/packages.sh systemd e2fsprogs dosfstools mtools squashfs-tools genimage grub-common kmod cpio zstd gdisk \
+	    qemu-system-x86 qemu-system-arm ovmf qemu-efi-aarch64
+	@# Newer ones from backports have to make way for these above, so they come after them.
+	@tests/setup/packages.sh qemu-utils
+
+rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
+	@image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
+
+qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64)
+	@image/rig/qemu.sh "$(ARCH)"
+
+test-boot: ## assemble both rigs, boot them and test what only a whole machine shows
+	@$(MAKE) --no-print-directory rig ARCH=x86_64
+	@$(MAKE) --no-print-directory rig ARCH=aarch64
+	@tests/setup/test-boot.sh

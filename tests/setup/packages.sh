@@ -17,6 +17,18 @@ present() {
         systemd-container) command -v systemd-nspawn >/dev/null ;;
         procps) command -v ps >/dev/null ;;
         bind9-dnsutils) command -v dig >/dev/null ;;
+        qemu-system-x86) command -v qemu-system-x86_64 >/dev/null ;;
+        qemu-system-arm) command -v qemu-system-aarch64 >/dev/null ;;
+        qemu-utils) command -v qemu-img >/dev/null ;;
+        ovmf) [ -e /usr/share/OVMF/OVMF_CODE.fd ] ;;
+        qemu-efi-aarch64) [ -e /usr/share/qemu-efi-aarch64/QEMU_EFI.fd ] ;;
+        mtools) command -v mcopy >/dev/null ;;
+        squashfs-tools) command -v mksquashfs >/dev/null ;;
+        grub-common) command -v grub-mkimage >/dev/null ;;
+        dosfstools) [ -x /usr/sbin/mkfs.vfat ] ;;
+        e2fsprogs) [ -x /usr/sbin/mkfs.ext4 ] ;;
+        kmod) [ -x /usr/sbin/depmod ] ;;
+        gdisk) [ -x /usr/sbin/sgdisk ] ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
