@@ -16,4 +16,8 @@ mod old_stores;
 #[path = "../../tests/fuzz/src/vault.rs"]
 mod vault_entries;
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "a library for the fuzzer, a module here")]
+#[path = "../../tests/fuzz/src/provisioning.rs"]
+mod provisioning_entry;
+#[cfg(test)]
 mod web;
