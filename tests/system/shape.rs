@@ -81,7 +81,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["web", "edge", "outbound"]),
     ("ipnet", &["edge", "outbound", "accounts"]),
     ("mime_guess", &["web"]),
-    ("nix", &["main", "run", "first_boot", "console", "edge", "outbound", "supervisor", "seal", "vault"]),
+    ("nix", &["run", "first_boot", "console", "edge", "outbound", "supervisor", "seal", "vault"]),
     ("p256", &["vault"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),

@@ -45,7 +45,9 @@ impl FaultPage {
     pub fn open(addresses: &[SocketAddr], text: String) -> Result<Self, ListenError> {
         let mut listeners: Vec<TcpListener> = Vec::with_capacity(addresses.len());
         for address in addresses {
-            match listen::open(*address, "--listen", &listeners.iter().collect::<Vec<_>>()) {
+            let others: Vec<&TcpListener> = listeners.iter().collect();
+            let opened = listen::open(*address, "--listen", &others);
+            match opened {
                 Ok((bound, listener)) => {
                     tracing::info!(address = %bound, "the page is served");
                     listeners.push(listener);

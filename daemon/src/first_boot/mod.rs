@@ -151,7 +151,6 @@ pub struct Roots {
 /// everything else the daemon can start, and says what is wrong.
 pub async fn first_boot(config: &Config, roots: &Roots) -> Result<(), FirstBootError> {
     make_folder(&roots.machine_dir).map_err(|error| machine_file(&roots.machine_dir, error))?;
-    make_folder(&config.data_dir).map_err(|error| machine_file(&config.data_dir, error))?;
     if let Some(done) = machine_key::settle(&roots.machine_dir, &config.data_dir).await? {
         info!("{done}");
     }

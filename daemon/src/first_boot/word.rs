@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::FirstBootError;
-use super::files;
 use super::provisioning::{MOST_BYTES, Provisioning};
+use super::{FirstBootError, files, make_folder};
 
 /// Its name in the data directory.
 const FILE: &str = "provisioning.json";
@@ -59,9 +58,12 @@ fn failed(data_dir: &Path, source: io::Error) -> FirstBootError {
 impl Word {
     /// Leaves it, in place of one that was left before.
     pub(super) fn leave(&self, data_dir: &Path) -> Result<(), FirstBootError> {
-        let written = serde_json::to_vec(self).map_err(io::Error::from);
-        let written = written.and_then(|bytes| files::hand_over(&path(data_dir), &bytes));
-        written.map_err(|source| failed(data_dir, source))
+        let write = || {
+            // Before the daemon's first start systemd has not made it yet; it gives it to the daemon.
+            make_folder(data_dir)?;
+            files::hand_over(&path(data_dir), &serde_json::to_vec(self)?)
+        };
+        write().map_err(|source| failed(data_dir, source))
     }
 
     /// What was left, if anything was. What cannot be read is told and passed over: it must not
