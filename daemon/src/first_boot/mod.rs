@@ -190,21 +190,15 @@ fn tell(what: &str, problem: &FirstBootError) {
 
 async fn look_for_provisioning(config: &Config, roots: &Roots) -> Result<(), FirstBootError> {
     let pending = Pending::of(roots);
-    let resumed = pending.resume(config)?;
-    if let Some(found) = media::find(&roots.machine_dir, &roots.run_dir, &roots.sys_dir) {
-        follow(found, config, &pending, resumed).await?;
-    } else if !resumed {
-        forget_faults(config)?;
+    pending.resume(config)?;
+    match media::find(&roots.machine_dir, &roots.run_dir, &roots.sys_dir) {
+        Some(found) => follow(found, config, &pending).await?,
+        None => forget_faults(config)?,
     }
     pending.end()
 }
 
-async fn follow(
-    found: Found,
-    config: &Config,
-    pending: &Pending,
-    resumed: bool,
-) -> Result<(), FirstBootError> {
+async fn follow(found: Found, config: &Config, pending: &Pending) -> Result<(), FirstBootError> {
     if is_configured(&config.data_dir).await? {
         warn!(place = found.place, "{TOO_LATE}");
         return Word::Refused { place: found.place }.leave(&config.data_dir);
@@ -219,7 +213,8 @@ async fn follow(
         found.place,
         faults.join("\n  ")
     );
-    if resumed {
+    if matches!(Word::find(&config.data_dir), Some(Word::Provision(_))) {
+        // An earlier file is on its way, and its part for the machine is done already.
         return Ok(());
     }
     Word::Faulty { place: found.place, faults }.leave(&config.data_dir)

@@ -39,18 +39,17 @@ impl Pending {
         host::keep(&order.provisioning.host, &self.machine_dir)
     }
 
-    /// Goes on with an order that the power cut off. Whether there was one.
-    pub(super) fn resume(&self, config: &Config) -> Result<bool, FirstBootError> {
+    /// Goes on with an order that the power cut off, if there is one.
+    pub(super) fn resume(&self, config: &Config) -> Result<(), FirstBootError> {
         let failed = |error| machine_file(&self.path, error);
         let Some(bytes) = files::read(&self.path, BOUND).map_err(failed)? else {
-            return Ok(false);
+            return Ok(());
         };
         let order = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
         // Where the file still lies, it is found again and told of then.
         let order = Order { left_at: None, ..order };
         self.keep_host(&order)?;
-        Word::Provision(Box::new(order)).leave(&config.data_dir)?;
-        Ok(true)
+        Word::Provision(Box::new(order)).leave(&config.data_dir)
     }
 
     /// Both have it.
