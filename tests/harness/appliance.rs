@@ -30,6 +30,8 @@ pub struct ApplianceOptions {
     pub more_config: String,
     /// More for the command line.
     pub arguments: Vec<String>,
+    /// Where systemd would lay its credentials.
+    pub credentials: Option<PathBuf>,
     /// What hashing a password costs; not set: as little as a debug build takes.
     pub bcrypt_cost: Option<u32>,
     /// Another `aerie` than the debug build.
@@ -310,7 +312,10 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
         None => Command::new(program),
     };
     command.args(["serve", "--config"]).arg(&config).args(&options.arguments);
-    command.env_remove("CREDENTIALS_DIRECTORY");
+    match &options.credentials {
+        Some(folder) => command.env("CREDENTIALS_DIRECTORY", folder),
+        None => command.env_remove("CREDENTIALS_DIRECTORY"),
+    };
     if options.own_clock {
         let clock = folder.join("clock");
         if !clock.exists() {
