@@ -195,9 +195,8 @@ impl Machine {
     /// Waits until the console has shown `text`.
     pub async fn shows(&mut self, text: &str) {
         let file = console(self.folder.path());
-        let shown = within(BOOT, "the console shows it", async || {
-            read(&file).contains(text).then_some(())
-        });
+        let shown =
+            within(BOOT, "the console shows it", async || read(&file).contains(text).then_some(()));
         if tokio::time::timeout(BOOT - Duration::from_secs(1), shown).await.is_err() {
             panic!("no {text:?} after {BOOT:?} on the console:\n{}", tail(&read(&file)));
         }
