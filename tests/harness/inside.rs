@@ -71,22 +71,17 @@ impl Inside {
         let deadline = Instant::now() + BOOT;
         while !self.ready {
             assert!(Instant::now() < deadline, "no shell inside: {:?}", self.heard);
-            self.heard.clear();
-            // Twice does no harm: what was said before anybody listened is lost.
-            self.say("exec dash\nstty -echo -onlcr\nPS1= PS2=\nprintf '\\n%s%s\\n' rea dy\n").await;
-            self.hear(Duration::from_secs(1)).await;
-            if !self.heard.contains("\nready\n") {
-                continue;
+            self.lines += 1;
+            let number = self.lines;
+            // What is said before the shell is there waits, or is lost: so it is said again, and the last one counts.
+            let greeting = "exec dash\nstty -echo -onlcr\nPS1= PS2=\n";
+            self.say(&format!("{greeting}printf '\\n%s%s\\n' ready- {number}\n")).await;
+            let answer = format!("\nready-{number}\n");
+            let again = Instant::now() + Duration::from_secs(10);
+            while !self.ready && Instant::now() < again {
+                self.hear(Duration::from_secs(1)).await;
+                self.ready = self.heard.contains(&answer);
             }
-            // Until it says nothing more of what came in twice.
-            loop {
-                self.heard.clear();
-                self.hear(Duration::from_millis(700)).await;
-                if self.heard.is_empty() {
-                    break;
-                }
-            }
-            self.ready = true;
         }
     }
 
