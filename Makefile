@@ -128,3 +128,27 @@ tests/observatory/node_modules/.package-lock.json: tests/observatory/package-loc
 	@cd tests/observatory/node_modules/@mdn/mdn-http-observatory/conf \
 	 && echo '{}' > hsts-preload.json && echo '["com", "example", "org", "test"]' > tld-list.json
 	@touch $@
+
+# ---- for other machines: Debian's Rust compiler and libsystemd of the target, zig to link; see docs/appliance.md ----
+
+.PHONY: cross test-cross
+TARGET := aarch64
+
+cross: gui/dist/index.html $(if $(filter cross,$(WITH)),,.tools/cross/$(TARGET)/ready .tools/python/bin/cargo-zigbuild) ## build for an appliance into target/cross (TARGET=aarch64|x86_64|armv7)
+	@image/toolchain/build.sh $(TARGET) $(WITH)
+
+test-cross: cross .tools/qemu-user/usr/bin/qemu-aarch64 ## run what `make cross` has built, under emulation where need be
+	@image/toolchain/test.sh $(TARGET)
+
+.tools/cross/%/ready: image/toolchain/debian.sh image/toolchain/targets.sh | packages
+	@image/toolchain/debian.sh $*
+
+.tools/python/bin/cargo-zigbuild: image/toolchain/zig.txt | .tools/python/bin/python
+	@echo "Installing zig and cargo-zigbuild into .tools/python"
+	@$(PIP_INSTALL) -r image/toolchain/zig.txt
+	@touch -c $@
+
+# Debian 12's own QEMU cannot start a program that starts itself anew; the one in its backports can.
+.tools/qemu-user/usr/bin/qemu-aarch64: tests/setup/unpack.sh | packages
+	@tests/setup/unpack.sh qemu-user
+	@touch -c $@
