@@ -37,7 +37,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	cargo deny $(if $(CI),--locked) check bans licenses sources
 	cd gui && npm run --silent check
 	cd tests/browser && npm run --silent check
-	shellcheck .ci/run tests/setup/*.sh
+	shellcheck .ci/run tests/setup/*.sh systemd/*.sh systemd/debian/*.sh systemd/image/grow-data buildroot/*.sh buildroot/board/*.sh image/*.sh image/*/*.sh image/initramfs/init
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
 bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
@@ -62,7 +62,7 @@ packages:
 	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
-	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble faketime oathtool zbar-tools systemd systemd-container
+	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble faketime oathtool zbar-tools systemd systemd-container cpio jq binutils
 
 # What others wrote to judge a front door: its TLS, its chain, its headers; and what stands in front of it at many places.
 scanners: .tools/python/bin/sslyze .tools/testssl.sh/usr/bin/testssl .tools/nginx/usr/sbin/nginx tests/observatory/node_modules/.package-lock.json
@@ -152,7 +152,7 @@ install: ## lay programs and units into place (DESTDIR= PREFIX=/usr BINARIES=tar
 deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
 	@BINARIES='$(or $(BINARIES),target/release)' systemd/debian/deb.sh
 
-# ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/appliance.md) ----
+# ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/building.md) ----
 
 .PHONY: rig qemu test-boot packages-for-rig
 ARCH ?= x86_64
@@ -173,3 +173,27 @@ test-boot: ## assemble both rigs, boot them and test what only a whole machine s
 	@$(MAKE) --no-print-directory rig ARCH=x86_64
 	@$(MAKE) --no-print-directory rig ARCH=aarch64
 	@tests/setup/test-boot.sh
+
+# ---- for other machines: Debian's Rust compiler and libsystemd of the target, zig to link; see docs/building.md ----
+
+.PHONY: cross test-cross
+TARGET := aarch64
+
+cross: gui/dist/index.html $(if $(filter cross,$(WITH)),,.tools/cross/$(TARGET)/ready .tools/python/bin/cargo-zigbuild) ## build for an appliance into target/cross (TARGET=aarch64|x86_64|armv7)
+	@image/toolchain/build.sh $(TARGET) $(WITH)
+
+test-cross: cross .tools/qemu-user/usr/bin/qemu-aarch64 ## run what `make cross` has built, under emulation where need be
+	@image/toolchain/test.sh $(TARGET)
+
+.tools/cross/%/ready: image/toolchain/debian.sh image/toolchain/targets.sh | packages
+	@image/toolchain/debian.sh $*
+
+.tools/python/bin/cargo-zigbuild: image/toolchain/zig.txt | .tools/python/bin/python
+	@echo "Installing zig and cargo-zigbuild into .tools/python"
+	@$(PIP_INSTALL) -r image/toolchain/zig.txt
+	@touch -c $@
+
+# Debian 12's own QEMU cannot start a program that starts itself anew; the one in its backports can.
+.tools/qemu-user/usr/bin/qemu-aarch64: tests/setup/unpack.sh | packages
+	@tests/setup/unpack.sh qemu-user
+	@touch -c $@

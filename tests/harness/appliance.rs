@@ -2,7 +2,7 @@
 
 use crate::authority::Issued;
 use crate::client::Client;
-use crate::process::{Process, binary};
+use crate::process::{Process, are_debug_builds, binary};
 use crate::{PATIENCE, until};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -355,7 +355,7 @@ fn config_text(data: &Path, options: &ApplianceOptions, addresses: &Addresses) -
         addresses => section("inform", addresses),
     };
     // Hashing at full cost is what most of a test would wait for. A release build takes no less.
-    let cheap = (options.binary.is_none() && cfg!(debug_assertions)).then_some(6);
+    let cheap = (options.binary.is_none() && are_debug_builds()).then_some(6);
     let accounts = options
         .bcrypt_cost
         .or(cheap)
