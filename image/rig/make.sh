@@ -28,7 +28,8 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/n
 root=$work/root
 cp -a "$cache/root" "$root"
 cp "$cache"/boot/{vmlinuz,initrd} "$root/boot/"
-image/rig/install.sh "$root" "$binaries"
+DESTDIR=$root PREFIX=/usr BINARIES=$binaries IMAGE=1 systemd/install.sh
+systemd-sysusers --root="$root"
 image/inspect.sh "$root"
 # GRUB reads lzo, and an emulated processor unpacks it fast.
 mksquashfs "$root" "$work/slot.squashfs" -quiet -no-progress -all-root -no-xattrs -b 128K \

@@ -33,6 +33,9 @@ async fn life(arch: Arch) {
     println!("{}: the GUI answered {uptime} s after the kernel's start, or before", arch.name());
     everything_runs(&mut machine).await;
     say_memory(&mut machine, arch).await;
+    let size: u64 =
+        machine.run("df --output=size -BM /var | grep -o '[0-9]*'").await.parse().expect("MiB");
+    assert!(size > 2048, "the data partition has {size} MiB of a disk of 4096");
 
     ports_are_as_set(&machine).await;
     let owner = set_up(&mut machine).await;
@@ -52,9 +55,7 @@ async fn life(arch: Arch) {
     let owner = log_in(&machine).await;
     assert_eq!(vault_status(&owner).await["sealed"], json!(false));
 
-    if unit(&mut machine, "aerie", "WatchdogUSec").await != "0" {
-        a_stopped_daemon_is_started_again(&mut machine).await;
-    }
+    a_stopped_daemon_is_started_again(&mut machine).await;
     all_are_back(&owner).await;
 
     let id = machine.run("cat /etc/machine-id").await;
