@@ -166,8 +166,8 @@ packages-for-rig:
 rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
 	@image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
 
-qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64)
-	@image/rig/qemu.sh "$(ARCH)"
+qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64; START=firmware)
+	@image/rig/qemu.sh "$(ARCH)" $(START)
 
 test-boot: ## assemble both rigs, boot them and test what only a whole machine shows
 	@$(MAKE) --no-print-directory rig ARCH=x86_64

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Boots the rig's disk by UEFI firmware and GRUB, as a real machine would, with a disk of its own that stays in
-# target/rig/ARCH/kept.qcow2: the appliance keeps what it is given. Delete that file to begin anew.
-# usage: qemu.sh ARCH
+# Boots the rig in QEMU, emulated, with a disk of its own that stays in target/rig/ARCH/kept.qcow2: the appliance keeps
+# what it is given. Delete that file to begin anew. With a second word, `firmware`, it starts as a real machine does, by UEFI
+# and the disk's own GRUB; then nobody is told the set-up code.
+# usage: qemu.sh ARCH [firmware]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-arch=$1
+arch=$1 start=${2:-}
 folder=target/rig/$arch
 disk=$folder/kept.qcow2
 # A kept disk is laid over its image: another image needs another disk.
@@ -14,20 +15,47 @@ if [ ! -e "$disk" ] || [ "$folder/disk.img" -nt "$disk" ]; then
 fi
 case $arch in
     x86_64)
-        [ -e "$folder/firmware.fd" ] || cp /usr/share/OVMF/OVMF_VARS.fd "$folder/firmware.fd"
+        machine=(qemu-system-x86_64 -M q35 -cpu max) console=ttyS0
         # shellcheck disable=SC2054 # the commas are QEMU's
-        machine=(qemu-system-x86_64 -M q35 -cpu max
-            -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd
-            -drive "if=pflash,format=raw,file=$folder/firmware.fd") ;;
+        firmware=(-drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd
+            -drive "if=pflash,format=raw,file=$folder/firmware.fd")
+        [ -e "$folder/firmware.fd" ] || cp /usr/share/OVMF/OVMF_VARS.fd "$folder/firmware.fd" ;;
     aarch64)
-        machine=(qemu-system-aarch64 -M virt -cpu cortex-a57 -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd) ;;
+        machine=(qemu-system-aarch64 -M virt -cpu cortex-a57) console=ttyAMA0
+        firmware=(-bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd) ;;
 esac
 echo
 echo "  Aerie starts in a machine of its own, emulated: half a minute or more."
 echo "  GUI:   https://localhost:8443 (plain HTTP: http://localhost:8080; devices' own port, if you open 8444: 8444)"
 echo "  Stop:  Ctrl-A, then X. The disk is kept in $disk"
 echo
-exec "${machine[@]}" -accel tcg,thread=multi -smp 2 -m 1024 -nographic \
+
+if [ "$start" = firmware ]; then
+    machine+=("${firmware[@]}")
+else
+    # The image has no way in. The kernel's command line, which is QEMU's here, asks systemd for a root shell on a second
+    # console, and that is asked for the set-up code.
+    rm -f "$folder"/shell.{in,out}
+    mkfifo -m 600 "$folder"/shell.{in,out}
+    exec 3<>"$folder/shell.in" 4<>"$folder/shell.out"
+    # shellcheck disable=SC2054
+    machine+=(-kernel "$folder/vmlinuz" -initrd "$folder/initrd"
+        -append "aerie.slot=a panic=10 quiet console=$console systemd.debug_shell=hvc0"
+        -device virtio-serial-pci -device virtconsole,chardev=shell -chardev "pipe,id=shell,path=$folder/shell")
+    (
+        # shellcheck disable=SC2016 # it is the shell inside that looks
+        while sleep 5; do echo 'echo; echo code:$(cat /var/lib/aerie/setup-code)' >&3; done &
+        trap 'kill $!' EXIT
+        while read -r line <&4; do
+            case $line in
+                code:*[0-9A-Za-z]*) printf '\r\n  Set-up code: %s\r\n\r\n' "${line#code:}"; break ;;
+            esac
+        done
+    ) &
+    asking=$!
+    trap 'kill "$asking" 2>/dev/null || true' EXIT
+fi
+"${machine[@]}" -accel tcg,thread=multi -smp 2 -m 1024 -nographic \
     -drive "file=$disk,format=qcow2,if=virtio" -device virtio-rng-pci -device i6300esb -action watchdog=reset \
     -netdev user,id=net,hostfwd=tcp:127.0.0.1:8443-:443,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:8444-:8444 \
     -device virtio-net-pci,netdev=net,romfile=
