@@ -1,16 +1,15 @@
 //! A machine without a battery for its clock.
 
-use crate::{everything_runs, set_up, wanted};
-use aerie_tests::{Arch, Machine, MachineOptions};
+use crate::{FASTER, everything_runs, set_up, wanted};
+use aerie_tests::{Machine, MachineOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_a_clock_that_starts_in_1970_keeps_nobody_out() {
-    if !wanted(Arch::Arm) {
+    if !wanted(FASTER) {
         return;
     }
     let clock = Some("1970-01-01T00:00:00");
-    let mut machine =
-        Machine::boot(MachineOptions { clock, ..MachineOptions::new(Arch::Arm) }).await;
+    let mut machine = Machine::boot(MachineOptions { clock, ..MachineOptions::new(FASTER) }).await;
     everything_runs(&mut machine).await;
     println!("started in 1970, the machine says {}", machine.run("date -u").await);
     set_up(&mut machine).await;

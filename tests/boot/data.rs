@@ -1,8 +1,8 @@
 //! A data partition that is full, missing or unreadable, and a slot that there is not. What cannot be read is never
 //! formatted.
 
-use crate::{log_in, set_up, wanted};
-use aerie_tests::{Arch, Client, Machine, MachineOptions, run_tool, until};
+use crate::{FASTER, log_in, set_up, wanted};
+use aerie_tests::{Client, Machine, MachineOptions, run_tool, until};
 use hyper::Method;
 use std::path::Path;
 use tempfile::TempDir;
@@ -10,10 +10,10 @@ use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_a_full_data_partition_keeps_nobody_out() {
-    if !wanted(Arch::Arm) {
+    if !wanted(FASTER) {
         return;
     }
-    let mut machine = Machine::boot(MachineOptions::new(Arch::Arm)).await;
+    let mut machine = Machine::boot(MachineOptions::new(FASTER)).await;
     let owner = set_up(&mut machine).await;
     owner.site("Hilltop").await;
     // By the daemon's own user, who gets no more than the file system gives anybody.
@@ -37,13 +37,13 @@ async fn a2_a_full_data_partition_keeps_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_data_that_cannot_be_read_is_said_and_left_alone() {
-    if !wanted(Arch::Arm) {
+    if !wanted(FASTER) {
         return;
     }
     // Garbage in all that a file system could be known by.
-    let mut machine = Machine::start(MachineOptions::new(Arch::Arm)).await;
+    let mut machine = Machine::start(MachineOptions::new(FASTER)).await;
     machine.cut_power().await;
-    let (from, length) = partition(&Arch::Arm.rig().expect("AERIE_RIG").join("disk.img"), 4).await;
+    let (from, length) = partition(&FASTER.rig().expect("AERIE_RIG").join("disk.img"), 4).await;
     let on_disk = async |machine: &Machine, what: &str| {
         let mut command = Command::new("qemu-io");
         command.args(["-f", "qcow2", "-c", &format!("{what} -P 0xa5 {from} {length}")]);
@@ -67,12 +67,12 @@ async fn a2_data_that_cannot_be_read_is_said_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_a_missing_data_partition_is_said() {
-    if !wanted(Arch::Arm) {
+    if !wanted(FASTER) {
         return;
     }
     let folder = TempDir::new().expect("a folder");
     let disk = folder.path().join("disk.img");
-    let rig = Arch::Arm.rig().expect("AERIE_RIG").join("disk.img");
+    let rig = FASTER.rig().expect("AERIE_RIG").join("disk.img");
     let mut copy = Command::new("cp");
     copy.arg("--sparse=always").args([&rig, &disk]);
     assert_eq!(run_tool(copy).await.code, Some(0));
@@ -80,7 +80,7 @@ async fn a2_a_missing_data_partition_is_said() {
     remove.args(["--delete=4"]).arg(&disk);
     let removed = run_tool(remove).await;
     assert_eq!(removed.code, Some(0), "{}", removed.everything);
-    let options = MachineOptions { disk: Some(disk), ..MachineOptions::new(Arch::Arm) };
+    let options = MachineOptions { disk: Some(disk), ..MachineOptions::new(FASTER) };
     let mut machine = Machine::start(options).await;
     machine.shows("No data partition").await;
     the_fault_is_said(&mut machine, "aerie-data").await;

@@ -1,7 +1,7 @@
 //! The power goes while the appliance writes.
 
-use crate::{everything_runs, log_in, set_up, wanted};
-use aerie_tests::{Arch, Client, Machine, MachineOptions, until};
+use crate::{FASTER, everything_runs, log_in, set_up, wanted};
+use aerie_tests::{Client, Machine, MachineOptions, until};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ const WRITES: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_a_power_cut_in_the_midst_of_writing_loses_nothing_acknowledged() {
-    if !wanted(Arch::Arm) {
+    if !wanted(FASTER) {
         return;
     }
-    let mut machine = Machine::boot(MachineOptions::new(Arch::Arm)).await;
+    let mut machine = Machine::boot(MachineOptions::new(FASTER)).await;
     set_up(&mut machine).await;
     let mut promised = BTreeSet::new();
     for round in 0..2 {
