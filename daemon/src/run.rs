@@ -23,7 +23,8 @@ use crate::devices::events::{self, Event, Events};
 use crate::devices::rotation::Rotation;
 use crate::devices::{Devices, DevicesError, Ground, Tuning, rotation};
 use crate::edge::{
-    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
+    self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Ports, Security,
+    TokenSeen,
 };
 use crate::first_boot::{self, DataFaultError, Roots};
 use crate::jobs::Jobs;
@@ -192,10 +193,14 @@ async fn open(
     // Who hears that the appliance is up may rely on it.
     store.probe().await?;
     watchdog.start();
+    say_what_is_open(&ports);
+    Ok(store.file())
+}
+
+fn say_what_is_open(ports: &Ports) {
     let listeners = &ports.picture().listeners;
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
     info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
-    Ok(store.file())
 }
 
 /// A store whose file is broken ends the daemon.

@@ -26,7 +26,7 @@ libc=$(cat "$stage"/usr/bin/aerie* | grep -aoE 'GLIBC_2\.[0-9]+' | sort -Vu | ta
 doc=$stage/usr/share/doc/aerie
 date=$(date -u -R -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")
 install -m 644 systemd/debian/copyright "$doc/copyright"
-printf 'aerie (%s-1) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n -- Aerie <root@localhost>  %s\n' \
+printf 'aerie (%s-1) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n -- Aerie <maintainers@aerie.invalid>  %s\n' \
     "$version" "$date" | gzip -9n > "$doc/changelog.Debian.gz"
 gzip -9nc CHANGELOG.md > "$doc/changelog.gz"
 
