@@ -5,6 +5,31 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
+/// No clock that is right shows less: when this program was built, or a moment before.
+const BUILT: i64 = {
+    /// The beginning of November 2026: no release is older.
+    const FIRST: i64 = 1_793_491_200;
+    // Set where builds are to be the same each time (reproducible-builds.org).
+    match option_env!("SOURCE_DATE_EPOCH") {
+        Some(text) => match i64::from_str_radix(text, 10) {
+            Ok(built) if built > FIRST => built,
+            _ => FIRST,
+        },
+        None => FIRST,
+    }
+};
+
+/// When this program was built, or a moment before.
+pub fn built() -> Timestamp {
+    Timestamp::from_second(BUILT).unwrap_or_default()
+}
+
+/// Whether a clock cannot be right: it shows a time before this program was built. A machine
+/// without a battery for its clock starts that way.
+pub fn is_behind(now: Timestamp) -> bool {
+    now < built()
+}
+
 /// A source of wall-clock time. For lengths of time use `tokio::time::Instant`.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);

@@ -111,7 +111,7 @@ async fn it_stays_over_a_restart_and_is_made_anew_for_a_new_host_name() {
 #[tokio::test]
 async fn it_is_made_anew_before_it_ends_and_when_the_clock_had_been_wrong() {
     let appliance = Appliance::new();
-    let wrong = appliance.certificates("1970-01-05T00:00:00Z", Some("aerie.example")).await;
+    let wrong = appliance.certificates("2036-01-05T00:00:00Z", Some("aerie.example")).await;
     let right = appliance.certificates(NOW, None).await;
     assert_ne!(wrong.shown(), right.shown());
     check(&right, "aerie.example", NOW).unwrap();
@@ -119,6 +119,16 @@ async fn it_is_made_anew_before_it_ends_and_when_the_clock_had_been_wrong() {
     let renewed = appliance.certificates(later, None).await;
     assert_ne!(renewed.shown(), right.shown());
     check(&renewed, "aerie.example", later).unwrap();
+}
+
+#[tokio::test]
+async fn a2_a_certificate_made_at_1970_is_good_for_those_who_know_the_time_and_stays() {
+    let appliance = Appliance::new();
+    let first = appliance.certificates("1970-01-01T00:00:10Z", Some("aerie.example")).await;
+    check(&first, "aerie.example", NOW).unwrap();
+    for later in ["1970-01-05T00:00:00Z", NOW] {
+        assert_eq!(appliance.certificates(later, None).await.shown(), first.shown());
+    }
 }
 
 #[tokio::test]
