@@ -203,7 +203,8 @@ pub(super) fn put_first(
         return Ok(false);
     }
     writer.put(ACCOUNTS, &id, record)?;
-    for name in [&record.username, &record.email] {
+    // An account that was provisioned may have no address yet.
+    for name in [&record.username, &record.email].into_iter().filter(|name| !name.is_empty()) {
         writer.put(ACCOUNT_NAMES, fold(name).as_str(), &id)?;
     }
     Ok(true)

@@ -28,6 +28,7 @@ mod pending;
 mod people;
 mod person;
 mod proving;
+mod provisioned;
 mod recovery;
 mod roles;
 mod second_step;
@@ -85,6 +86,7 @@ pub use self::passkeys::{Answer, NewPasskey, PasskeyInfo, Question, RelyingParty
 pub use self::passwords::{MAX_BYTES, MIN_CHARS, MIN_CHARS_OF_TWO, PasswordError};
 pub use self::people::{Actor, NewPerson, PersonChange};
 pub use self::person::{Factors, Person};
+pub use self::provisioned::{FirstAdmin, hash_for_provisioning};
 pub use self::recovery::RecoveryCodes;
 pub use self::roles::Role;
 pub use self::second_step::FactorDue;

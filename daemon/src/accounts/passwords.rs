@@ -1,4 +1,5 @@
-//! Passwords: bcrypt over a peppered pre-hash, and nothing else.
+//! Passwords: bcrypt over a peppered pre-hash, and nothing else, but for one moment: an account that
+//! a provisioning file brought has plain bcrypt until its first login.
 //!
 //! bcrypt reads 72 bytes and stops at a zero byte. So the password goes through HMAC-SHA-384 with
 //! a pepper first, written as 64 base64url characters: every byte of every password counts. The
@@ -29,6 +30,15 @@ pub const MIN_CHARS: usize = 15;
 pub const MIN_CHARS_OF_TWO: usize = 8;
 /// Bytes of a password.
 pub const MAX_BYTES: usize = 1024;
+/// Bytes of a password that plain bcrypt reads.
+const PLAIN_BYTES: usize = 72;
+/// Stands in a pepper's place where a hash was made without any, by another program: no pepper has
+/// such a name.
+const PLAIN: &str = "plain";
+/// How a hash of another program has to begin: bcrypt without the faults of its first forms.
+const PLAIN_FORMS: [&str; 2] = ["$2b$", "$2y$"];
+/// The dearest hash of another program: each check of any password takes as long.
+const DEAREST: u32 = 16;
 /// The end of a hash that nobody knows a password of. Checked in place of an unknown name's, so
 /// that both take the same time.
 const DECOY: &str = "m7prWwjiAv.a/7Wl3rzwue2yqPgznLhDguIlWTXdpW/XBDDj5Queq";
@@ -42,6 +52,18 @@ pub enum PasswordError {
     /// Too long.
     #[error("the password is longer than {MAX_BYTES} bytes")]
     TooLong,
+    /// Longer than what plain bcrypt reads.
+    #[error(
+        "the password has more than {PLAIN_BYTES} bytes, and the hash in a provisioning file tells \
+         no more of one; take a shorter one"
+    )]
+    TooLongForPlain,
+    /// A hash of another program that is not taken.
+    #[error(
+        "it is no bcrypt hash of the form $2b$ or $2y$ with a cost of {0} to {DEAREST}; \
+         `aerie hash-password` makes one"
+    )]
+    PlainForm(u32),
     /// What not every keyboard can type.
     #[error("the password has a control character; take letters, digits, signs and spaces")]
     Control,
@@ -70,6 +92,31 @@ pub enum PasswordError {
 pub(super) struct PasswordHash {
     pub(super) bcrypt: String,
     pub(super) pepper: String,
+}
+
+impl PasswordHash {
+    /// A hash that another program made without a pepper, of at least this cost.
+    pub(super) fn plain(bcrypt: &str, least: u32) -> Result<Self, PasswordError> {
+        let form = PLAIN_FORMS.iter().any(|form| bcrypt.starts_with(form));
+        let cost = cost_of(bcrypt).filter(|cost| form && (least..=DEAREST).contains(cost));
+        cost.ok_or(PasswordError::PlainForm(least))?;
+        Ok(Self { bcrypt: bcrypt.to_owned(), pepper: PLAIN.to_owned() })
+    }
+
+    /// Whether it was made without a pepper.
+    pub(super) fn is_plain(&self) -> bool {
+        self.pepper == PLAIN
+    }
+}
+
+/// Hashes a password as other programs do, for a provisioning file. Blocks.
+pub(super) fn hash_plain(password: &str, cost: u32) -> Result<String, PasswordError> {
+    acceptable(password, "", MIN_CHARS)?;
+    let password = normal(password);
+    if password.len() > PLAIN_BYTES {
+        return Err(PasswordError::TooLongForPlain);
+    }
+    bcrypt::hash(password.as_bytes(), cost).map_err(|_| PasswordError::Hash)
 }
 
 /// Who asks for a hash: whose turn it is goes by that.
@@ -136,17 +183,25 @@ impl Passwords {
         asker: Asker,
     ) -> Result<bool, PasswordError> {
         let level = self.cost().max(self.dearest.load(Ordering::Acquire));
+        let plain = hash.is_some_and(PasswordHash::is_plain);
         let (bcrypt, pepper) = match hash {
-            Some(hash) => (hash.bcrypt.clone(), self.peppers.by_id(&hash.pepper)),
+            Some(hash) if !plain => (hash.bcrypt.clone(), self.peppers.by_id(&hash.pepper)),
+            Some(hash) => (hash.bcrypt.clone(), self.peppers.newest()),
             None => (decoy(level), self.peppers.newest()),
         };
-        let prehash = prehash(pepper.ok_or(PasswordError::PepperMissing)?, password)?;
-        let work = move || verify(&prehash, &bcrypt, level);
+        // Made for a plain hash too, so that it takes as long.
+        let mut hashed = prehash(pepper.ok_or(PasswordError::PepperMissing)?, password)?;
+        let mut whole = true;
+        if plain {
+            hashed = normal(password);
+            whole = hashed.len() <= PLAIN_BYTES;
+        }
+        let work = move || verify(&hashed, &bcrypt, level);
         let right = self.hashers.run(asker, work).await?.map_err(|_| PasswordError::Hash)?;
-        Ok(right && hash.is_some())
+        Ok(right && whole && hash.is_some())
     }
 
-    /// Whether a hash is cheaper than hashes made now, or has an older pepper.
+    /// Whether a hash is cheaper than hashes made now, or has an older pepper, or none.
     pub(super) fn is_outdated(&self, hash: &PasswordHash) -> bool {
         let cheaper = cost_of(&hash.bcrypt).is_some_and(|cost| cost < self.cost());
         cheaper || self.peppers.newest().is_some_and(|newest| newest.id != hash.pepper)
@@ -163,11 +218,11 @@ fn decoy(cost: u32) -> String {
 
 /// A cheaper hash than the `level` takes as long: each step up the ladder costs what all the steps
 /// below it do, and once more.
-fn verify(prehash: &str, bcrypt: &str, level: u32) -> Result<bool, BcryptError> {
-    let right = bcrypt::verify(prehash, bcrypt)?;
+fn verify(hashed: &str, bcrypt: &str, level: u32) -> Result<bool, BcryptError> {
+    let right = bcrypt::verify(hashed, bcrypt)?;
     let cost = cost_of(bcrypt).unwrap_or(level);
     for step in cost..level {
-        bcrypt::verify(prehash, &decoy(step))?;
+        bcrypt::verify(hashed, &decoy(step))?;
     }
     Ok(right)
 }
@@ -289,6 +344,69 @@ mod tests {
         let hash = first.hash("a mast in the meadow").await.unwrap();
         let checked = second.check("a mast in the meadow", Some(&hash), ASKER).await;
         assert_eq!(checked, Err(PasswordError::PepperMissing));
+    }
+
+    /// As libxcrypt makes them, and Debian's mkpasswd and Apache's htpasswd with it.
+    const OF_OTHER_PROGRAMS: [(&str, &str); 3] = [
+        (
+            "seven herons over Lake Orta",
+            "$2b$06$L6Bc/AlTQHyd9liGgGEZyOIM0JdtYwTi92/w6zeAx7Vlf2VJ7varm",
+        ),
+        (
+            "seven herons over Lake Orta",
+            "$2y$06$L6Bc/AlTQHyd9liGgGEZyOIM0JdtYwTi92/w6zeAx7Vlf2VJ7varm",
+        ),
+        (
+            "caf\u{e9} on the hill, and more",
+            "$2b$05$L6Bc/AlTQHyd9liGgGEZyOPEoG.X7jE0nCUbfJViJ0CXTizW0WYLG",
+        ),
+    ];
+
+    #[tokio::test]
+    async fn l6_a_plain_hash_checks_its_password_alone_and_is_outdated() {
+        let (_data, passwords) = passwords();
+        for (password, bcrypt) in OF_OTHER_PROGRAMS {
+            let hash = PasswordHash::plain(bcrypt, 5).unwrap();
+            assert!(hash.is_plain() && passwords.is_outdated(&hash));
+            assert!(passwords.check(password, Some(&hash), ASKER).await.unwrap());
+            let other_keyboard = password.replace('\u{e9}', "e\u{301}");
+            assert!(passwords.check(&other_keyboard, Some(&hash), ASKER).await.unwrap());
+            for wrong in [format!("{password} "), bcrypt.to_owned(), String::new()] {
+                assert!(!passwords.check(&wrong, Some(&hash), ASKER).await.unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn l6_what_plain_bcrypt_does_not_read_is_never_right() {
+        let (_data, passwords) = passwords();
+        let all = "mast, meadow, ".repeat(5) + "xy";
+        assert_eq!(all.len(), PLAIN_BYTES);
+        let hash = PasswordHash::plain(&hash_plain(&all, 5).unwrap(), 5).unwrap();
+        assert!(passwords.check(&all, Some(&hash), ASKER).await.unwrap());
+        let longer = all.clone() + "z";
+        assert!(!passwords.check(&longer, Some(&hash), ASKER).await.unwrap());
+        assert_eq!(hash_plain(&longer, 5), Err(PasswordError::TooLongForPlain));
+        assert!(matches!(hash_plain("short", 5), Err(PasswordError::TooShort(5, 15))));
+    }
+
+    #[test]
+    fn l6_a_plain_hash_that_is_cheap_old_or_endless_is_refused() {
+        let good = hash_plain("a mast in the meadow", 5).unwrap();
+        for bad in [
+            good.replacen("$2b$", "$2a$", 1),
+            good.replacen("$2b$", "$2x$", 1),
+            good.replacen("$05$", "$04$", 1),
+            good.replacen("$05$", "$17$", 1),
+            good.replacen("$05$", "$31$", 1),
+            good[..59].to_owned(),
+            good.clone() + "x",
+            format!("{}!", &good[..59]),
+            String::new(),
+            "a mast in the meadow".to_owned(),
+        ] {
+            assert_eq!(PasswordHash::plain(&bad, 5).err(), Some(PasswordError::PlainForm(5)));
+        }
     }
 
     #[test]

@@ -121,7 +121,8 @@ fn taken(
 }
 
 fn put_names(writer: &Writer<'_>, id: Uuid, record: &AccountRecord) -> Result<(), StoreError> {
-    for name in [&record.username, &record.email] {
+    // An account that was provisioned may have no address yet.
+    for name in [&record.username, &record.email].into_iter().filter(|name| !name.is_empty()) {
         writer.put(ACCOUNT_NAMES, fold(name).as_str(), &id)?;
     }
     Ok(())

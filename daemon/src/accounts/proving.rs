@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::account::{EMAIL_BYTES, hash_of};
-use super::passwords::{Asker, MAX_BYTES};
+use super::passwords::{self, Asker, MAX_BYTES, MIN_CHARS};
+use super::people::names_in;
 use super::throttle::Attempt;
 use super::{AccountError, Accounts, ClientInfo, notices, pass_by_pass};
 use crate::audit::Deed;
@@ -159,7 +160,9 @@ impl Accounts {
     }
 
     /// Hashes a right password anew where its hash is cheaper than the setting, or has an older
-    /// pepper. While the hashers are busy, the next login does it.
+    /// pepper or none. While the hashers are busy, the next login does it. A password that nobody
+    /// here has judged yet, since its hash came from elsewhere, is judged: where the rules refuse
+    /// it, its account has to choose another one first.
     async fn renew(
         &self,
         id: Uuid,
@@ -170,14 +173,24 @@ impl Accounts {
         if !self.inner.passwords.is_outdated(&before) {
             return Ok(());
         }
-        let Ok(hash) = self.inner.passwords.hash(password).await else { return Ok(()) };
+        let refused = before.is_plain()
+            && passwords::acceptable(password, &names_in(record), MIN_CHARS).is_err();
+        let hash = self.inner.passwords.hash(password).await.ok();
+        if hash.is_none() && !refused {
+            return Ok(());
+        }
+        let room = self.clone();
         let write = move |writer: &Writer<'_>| {
             let Some(mut record) = writer.get(ACCOUNTS, &id)? else { return Ok(()) };
             // Unless the password was changed meanwhile.
             if record.password_hash == before.bcrypt {
-                record.password_hash.clone_from(&hash.bcrypt);
-                record.pepper.clone_from(&hash.pepper);
+                if let Some(hash) = &hash {
+                    record.password_hash.clone_from(&hash.bcrypt);
+                    record.pepper.clone_from(&hash.pepper);
+                }
+                record.force_password_change |= refused;
                 writer.put(ACCOUNTS, &id, &record)?;
+                room.inner.standings.know(id, &record);
             }
             Ok(())
         };

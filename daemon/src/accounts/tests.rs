@@ -478,3 +478,58 @@ async fn l3_networks_that_try_many_names_are_noted_and_a_crowd_of_them_does_not_
     let about: Vec<&str> = throttled.map(|(_, entry)| entry.about.as_str()).collect();
     assert_eq!(about, ["203.0.0.0/24"]);
 }
+
+/// A room whose first account a provisioning file brought, with the hash of this password.
+async fn provisioned(password: &str) -> Room {
+    let room = room().await;
+    let admin = FirstAdmin {
+        username: "Olga".to_owned(),
+        email: String::new(),
+        timezone: String::new(),
+        password_hash: bcrypt::hash(password, 5).unwrap(),
+    };
+    let at = Timestamp::UNIX_EPOCH;
+    room.store.write(move |writer| admin.put(writer, at)).await.unwrap().unwrap();
+    let Room { store, seal, data, .. } = room;
+    let (clock, hand) = Clock::manual("2026-11-24T08:00:00Z".parse().unwrap());
+    let supervisor = Supervisor::new();
+    let accounts =
+        Accounts::start(store.clone(), &seal, clock, data.path(), &supervisor).await.unwrap();
+    accounts.set_bcrypt_cost(4);
+    Room { accounts, hand, store, seal, data }
+}
+
+#[tokio::test]
+async fn l6_a_provisioned_account_logs_in_and_then_has_the_houses_own_hash() {
+    let room = provisioned(PASSWORD).await;
+    assert!(room.accounts.is_configured());
+    assert!(!room.data.path().join("setup-code").exists());
+    let pepper = async || {
+        let accounts = room.store.read(|reader| reader.all(ACCOUNTS)).await.unwrap();
+        accounts[0].1.pepper.clone()
+    };
+    let refused = room.accounts.login("olga", "another password", None, &client()).await;
+    assert!(matches!(refused, Err(AccountError::Wrong)));
+    assert_eq!(pepper().await, "plain", "a wrong password is not hashed anew");
+    assert!(matches!(
+        room.accounts.login("", PASSWORD, None, &client()).await,
+        Err(AccountError::Wrong)
+    ));
+    for _ in 0..2 {
+        let (_, token) = room.accounts.login("olga", PASSWORD, None, &client()).await.unwrap();
+        let login = room.accounts.authenticate(token.expose()).await.unwrap();
+        assert_eq!((login.role, login.due), (Role::Admin, None));
+        assert_eq!(pepper().await, room.seal.peppers().newest().unwrap().id);
+    }
+}
+
+#[tokio::test]
+async fn l6_a_provisioned_password_that_the_rules_refuse_has_to_be_changed_first() {
+    let room = provisioned("short").await;
+    let (_, token) = room.accounts.login("olga", "short", None, &client()).await.unwrap();
+    let login = room.accounts.authenticate(token.expose()).await.unwrap();
+    assert_eq!(login.due, Some(Due::Password));
+    let changed = room.accounts.change_password(&login, "short", PASSWORD, &client()).await;
+    let login = room.accounts.authenticate(changed.unwrap().expose()).await.unwrap();
+    assert_eq!(login.due, None);
+}

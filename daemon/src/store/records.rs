@@ -216,9 +216,10 @@ pub struct AccountRecord {
     pub last_name: String,
     /// "superadmin", "admin" or "guest".
     pub role: String,
-    /// bcrypt hash of the peppered pre-hash.
+    /// bcrypt hash of the peppered pre-hash, or of the password itself where the pepper is "plain".
     pub password_hash: String,
-    /// Which pepper the hash was made with.
+    /// Which pepper the hash was made with; "plain" for none: a provisioning file brought the hash,
+    /// and nobody has logged in with it yet.
     pub pepper: String,
     /// May log in.
     #[serde(default = "yes")]

@@ -226,7 +226,9 @@ impl From<PasswordError> for ApiError {
             PasswordError::TooShort(..)
             | PasswordError::TooLong
             | PasswordError::Control
-            | PasswordError::Common(_) => {
+            | PasswordError::Common(_)
+            | PasswordError::TooLongForPlain
+            | PasswordError::PlainForm(_) => {
                 Self::bad_request(sentence(&error)).named("PasswordRefused")
             }
             PasswordError::Busy => {
