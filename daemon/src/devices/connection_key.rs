@@ -198,10 +198,16 @@ impl ConnectionKeys {
     /// appliance. Durable when it returns; what no device key can hold is refused.
     pub async fn set_host(&self, host: String) -> Result<(), KeysError> {
         self.check_host(&host)?;
-        let text = serde_json::Value::from(host.as_str()).to_string();
-        self.store.write(move |writer| writer.put(tables::SETTINGS, HOST, &text)).await?;
+        let written = host.clone();
+        self.store.write(move |writer| Self::put_host(writer, &written)).await?;
         self.host.send_replace(Some(host));
         Ok(())
+    }
+
+    /// Writes the host that [`ConnectionKeys::load`] will read. It has to be a host name or an
+    /// address.
+    pub fn put_host(writer: &Writer<'_>, host: &str) -> Result<(), StoreError> {
+        writer.put(tables::SETTINGS, HOST, &serde_json::Value::from(host).to_string())
     }
 
     /// The generic device key: the string that an owner pastes into devices. It always carries the

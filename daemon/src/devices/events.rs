@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::query::Search;
 use self::restraint::Restraint;
 use crate::clock::Clock;
-use crate::store::{Store, StoreError, tables};
+use crate::store::{Store, StoreError, Writer, tables};
 use crate::supervisor::{Essential, Supervisor};
 
 pub use self::entry::{Entry, Event, Level, TAGS};
@@ -149,6 +149,14 @@ impl Events {
             log.unwritten.drain(..excess);
         }
         written
+    }
+
+    /// Puts an event into a log that nobody has loaded yet, in the transaction of what it tells
+    /// about.
+    pub fn put(writer: &Writer<'_>, now: Timestamp, event: Event) -> Result<(), StoreError> {
+        let newest = writer.last_key(tables::EVENTS)?.map_or(0, milliseconds_of);
+        let id = Log { newest: (newest, COUNTER_END), ..Log::default() }.next_id(now);
+        writer.put(tables::EVENTS, &id, &Entry::new(id, now, event).to_record())
     }
 
     /// Looks into the log.

@@ -1,13 +1,15 @@
 //! Key files: made once, durable before they are used, readable by nobody else.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{SealError, random};
+use super::{SealError, cipher, open, random};
 
 /// 256 bits.
 pub(super) const KEY_BYTES: usize = 32;
@@ -70,4 +72,47 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SealError> {
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     })();
     written.map_err(failed)
+}
+
+/// A machine key outside the daemon: looked at, moved or made before the daemon starts.
+pub struct KeyFile(Zeroizing<[u8; KEY_BYTES]>);
+
+impl KeyFile {
+    /// A new key.
+    pub fn make() -> Result<Self, SealError> {
+        Ok(Self(Zeroizing::new(random()?)))
+    }
+
+    /// Reads a key file; none where there is none. Who owns its folder may be less than who reads:
+    /// nothing is followed, waited for or changed.
+    pub fn read(path: &Path) -> Result<Option<Self>, SealError> {
+        let failed = |source| SealError::KeyFile { path: path.to_owned(), source };
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
+        if file.metadata().map_err(failed)?.is_file() {
+            let most = u64::try_from(KEY_BYTES + 1).unwrap_or(u64::MAX);
+            file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        }
+        let key = bytes.as_slice().try_into().map_err(|_| SealError::KeyForm(path.to_owned()))?;
+        Ok(Some(Self(Zeroizing::new(key))))
+    }
+
+    /// Writes it where nobody but its writer may read it; durable when it returns.
+    pub fn write(&self, path: &Path) -> Result<(), SealError> {
+        write_private(path, self.0.as_slice())
+    }
+
+    /// Whether a secret was sealed with it, under this name.
+    pub fn opens(&self, name: &str, sealed: &[u8]) -> bool {
+        cipher(&self.0).is_some_and(|cipher| open(&cipher, name, sealed).is_ok())
+    }
+
+    /// Whether both are one key.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
 }

@@ -17,8 +17,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use self::keyfile::Missing;
-pub use self::keyfile::write_private;
+use self::keyfile::{KEY_BYTES, Missing};
+pub use self::keyfile::{KeyFile, write_private};
 pub use self::pepper::{Pepper, Peppers};
 pub use self::secret::Secret;
 
@@ -78,8 +78,7 @@ impl Seal {
 
     fn with(data_dir: &Path, missing: Missing) -> Result<Self, SealError> {
         let key = keyfile::machine_key(data_dir, missing)?;
-        let cipher = Aes256Gcm::new_from_slice(key.as_slice())
-            .map_err(|_| SealError::KeyForm(data_dir.to_owned()))?;
+        let cipher = cipher(&key).ok_or_else(|| SealError::KeyForm(data_dir.to_owned()))?;
         Ok(Self { cipher: Arc::new(cipher), peppers: Peppers::open(data_dir)? })
     }
 
@@ -101,12 +100,20 @@ impl Seal {
 
     /// Opens what was sealed under the same name.
     pub fn open_secret(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let wrong = || SealError::WrongKey(name.to_owned());
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
-        let payload = Payload { msg: sealed, aad: name.as_bytes() };
-        let plain = self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| wrong())?;
-        Ok(Zeroizing::new(plain))
+        open(&self.cipher, name, sealed)
     }
+}
+
+fn cipher(key: &[u8; KEY_BYTES]) -> Option<Aes256Gcm> {
+    Aes256Gcm::new_from_slice(key).ok()
+}
+
+fn open(cipher: &Aes256Gcm, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let wrong = || SealError::WrongKey(name.to_owned());
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
+    let payload = Payload { msg: sealed, aad: name.as_bytes() };
+    let plain = cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| wrong())?;
+    Ok(Zeroizing::new(plain))
 }
 
 /// Random bytes from the system.

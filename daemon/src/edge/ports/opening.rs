@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::{COMMANDS, Command, Listening, Picture, PortSettings, Ports, PortsError};
 use crate::config::Config;
 use crate::edge::{certificate, listen};
-use crate::store::{Store, tables};
+use crate::store::{Store, StoreError, Writer, tables};
 
 /// The setting that holds the ports, once they have been changed.
 const SETTING: &str = "ports";
@@ -31,8 +31,19 @@ impl Kept {
     }
 
     pub(super) async fn save(&self, store: &Store) -> Result<(), PortsError> {
-        let text = serde_json::json!(self).to_string();
-        Ok(store.write(move |writer| writer.put(tables::SETTINGS, SETTING, &text)).await?)
+        let kept = self.clone();
+        Ok(store.write(move |writer| kept.put(writer)).await?)
+    }
+
+    fn put(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        writer.put(tables::SETTINGS, SETTING, &serde_json::json!(self).to_string())
+    }
+}
+
+impl PortSettings {
+    /// Writes the ports that [`Opening::open`] will open. They have to have been checked.
+    pub fn put(&self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        Kept { settings: self.clone(), old: Vec::new() }.put(writer)
     }
 }
 

@@ -60,7 +60,7 @@ pub struct PortSettings {
 
 impl PortSettings {
     /// As the boot file says.
-    pub(super) fn of_boot_file(config: &Config) -> Self {
+    pub fn of_boot_file(config: &Config) -> Self {
         Self {
             http: config.http.listen.clone(),
             https: config.https.listen.clone(),
@@ -70,7 +70,7 @@ impl PortSettings {
     }
 
     /// Refuses what cannot be, before anything is opened.
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
+    pub fn check(&self) -> Result<(), SettingsError> {
         if self.https.is_empty() {
             return Err(SettingsError::NoHttps);
         }
