@@ -21,6 +21,20 @@
 //! | `item-failed` | the item's failure | as before |
 //! | `job-ended` | the job's end; the vault's grant still lives | as before |
 //!
+//! Those of a provisioning file's way, first in `aerie first-boot` and then in the daemon:
+//!
+//! | point | what is durable |
+//! |---|---|
+//! | `first-boot-key-made` | the machine key |
+//! | `first-boot-key-copied` | the machine key, in its former place too |
+//! | `provision-pending` | the order, in the machine's directory; the file as it was |
+//! | `provision-host` | the machine's part too |
+//! | `provision-ordered` | the daemon's part too |
+//! | `provision-renamed` | the file has another name and is about to be wiped |
+//! | `provision-wiped` | the file is gone |
+//! | `provision-found` | as before; the daemon starts |
+//! | `provision-stored` | account, host and ports, and that the order was done |
+//!
 //! Those of the vault's process, which the daemon starts with the same variable. Cut there, the
 //! daemon lives on and starts another one:
 //!
@@ -51,6 +65,18 @@ pub const POINTS: [&str; 13] = [
     "item-failed",
     "job-ended",
 ];
+
+/// Every point of `aerie first-boot` that a provisioning file passes.
+pub const FIRST_BOOT_POINTS: [&str; 5] = [
+    "provision-pending",
+    "provision-host",
+    "provision-ordered",
+    "provision-renamed",
+    "provision-wiped",
+];
+
+/// Every point of the daemon that an order of the first boot passes.
+pub const PROVISION_POINTS: [&str; 2] = ["provision-found", "provision-stored"];
 
 /// Every point of the vault's process.
 pub const VAULT_POINTS: [&str; 8] = [

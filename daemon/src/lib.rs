@@ -30,6 +30,8 @@ pub mod devices;
 
 pub mod edge;
 
+pub mod first_boot;
+
 pub mod web;
 
 pub mod run;

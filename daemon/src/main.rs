@@ -2,11 +2,13 @@
 
 use std::alloc::System;
 use std::error::Error;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
+use aerie::first_boot::{self, FirstBootError, Roots};
 use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
 use zeroizing_alloc::ZeroAlloc;
@@ -30,7 +32,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the appliance.
-    Serve(BootFile),
+    Serve {
+        /// A provisioning file for an appliance that nobody has set up: read once, and wiped.
+        #[arg(long, value_name = "FILE")]
+        provision: Option<PathBuf>,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
     /// Check a boot file and say what is wrong with it.
     CheckConfig {
         /// The boot file.
@@ -49,6 +57,40 @@ enum Command {
         swap: bool,
         #[command(flatten)]
         boot_file: BootFile,
+    },
+    /// Do what has to be done before the daemon starts, as root and at each boot: the machine key, a
+    /// provisioning file, name and network.
+    FirstBoot {
+        /// The machine's directory.
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/aerie-machine")]
+        machine_dir: PathBuf,
+        /// What is gone at the next boot.
+        #[arg(long, value_name = "DIR", default_value = "/run")]
+        run_dir: PathBuf,
+        /// Above /sys, /proc, /dev and /efi.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        sys_dir: PathBuf,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Check a provisioning file and say everything that is wrong with it.
+    CheckProvisioning {
+        /// The provisioning file.
+        file: PathBuf,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Make the hash of a password that a provisioning file carries. The password is asked for, or
+    /// read from standard input.
+    HashPassword(BootFile),
+    /// Serve one page that says why the data cannot be used, instead of the appliance.
+    DataFault {
+        /// What is wrong and what to do.
+        #[arg(long, value_name = "FILE")]
+        text_file: PathBuf,
+        /// Where; more than one may be named.
+        #[arg(long, value_name = "ADDRESS", default_values = ["0.0.0.0:80", "[::]:80"])]
+        listen: Vec<SocketAddr>,
     },
     /// The way back in, for who is on this machine as root or as the daemon's own user.
     Account {
@@ -101,15 +143,19 @@ impl BootFile {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(boot_file) => boot_file.load().map(|config| {
-            aerie::run::serve(&config).map_or_else(
-                |error| {
-                    complain(error.as_ref());
-                    ExitCode::FAILURE
-                },
-                |()| ExitCode::SUCCESS,
-            )
-        }),
+        Command::Serve { provision, boot_file } => {
+            boot_file.load().map(|config| ended(aerie::run::serve(&config, provision.as_deref())))
+        }
+        Command::FirstBoot { machine_dir, run_dir, sys_dir, boot_file } => {
+            let roots = Roots { machine_dir, run_dir, sys_dir };
+            boot_file.load().map(|config| ended(aerie::run::first_boot(&config, &roots)))
+        }
+        Command::CheckProvisioning { file, boot_file } => check_provisioning(&file, boot_file),
+        Command::HashPassword(boot_file) => hash_password(boot_file),
+        Command::DataFault { text_file, listen } => {
+            let served = aerie::run::data_fault(&text_file, &listen);
+            Ok(ended(served.map_err(Into::into)))
+        }
         Command::CheckConfig { file, boot_file } => {
             BootFile { config: file.or(boot_file.config) }.load().map(|_| ExitCode::SUCCESS)
         }
@@ -120,6 +166,32 @@ fn main() -> ExitCode {
         Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
+}
+
+/// How the program ends.
+fn ended(done: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    complain(error.as_ref());
+    let for_people = error.downcast_ref().is_some_and(FirstBootError::is_for_people);
+    if for_people { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+}
+
+fn check_provisioning(file: &Path, boot_file: BootFile) -> Result<ExitCode, ExitCode> {
+    let checked = first_boot::check(&boot_file.load()?, file);
+    if checked.is_ok() {
+        print("The provisioning file is good.\n");
+    }
+    Ok(ended(checked.map_err(Into::into)))
+}
+
+fn hash_password(boot_file: BootFile) -> Result<ExitCode, ExitCode> {
+    let hashed = console::hash_for_provisioning(&boot_file.load()?);
+    let hash = hashed.map_err(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })?;
+    print(&format!("{hash}\n"));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn vault(child: Option<PathBuf>, locked: bool, boot_file: BootFile) -> Result<ExitCode, ExitCode> {

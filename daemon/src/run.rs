@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, AccountError, Accounts};
 use crate::clock::Clock;
 use crate::config::{Config, Level};
 use crate::console;
@@ -25,6 +25,7 @@ use crate::devices::{Devices, DevicesError, Ground, Tuning, rotation};
 use crate::edge::{
     self, Accepting, Behind, Certificates, Foundation, Opening, OwnFiles, Security, TokenSeen,
 };
+use crate::first_boot::{self, DataFaultError, Roots};
 use crate::jobs::Jobs;
 use crate::outbound::Outbound;
 use crate::seal::Seal;
@@ -60,15 +61,29 @@ struct DataDir {
     source: std::io::Error,
 }
 
-/// Runs the appliance until SIGTERM or SIGINT, or until something essential fails.
-pub fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
+/// Runs the appliance until SIGTERM or SIGINT, or until something essential fails. `provisioning` is
+/// a file that the command line names.
+pub fn serve(config: &Config, provisioning: Option<&Path>) -> Result<(), Box<dyn Error>> {
     log_to_stderr(config.log.level);
     data_dir(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     drop(runtime.spawn_blocking(edge::gather_entropy));
-    let done = runtime.block_on(run(config));
+    let done = runtime.block_on(run(config, provisioning));
     runtime.shutdown_timeout(BLOCKING);
     done
+}
+
+/// Does what has to be done before the daemon starts.
+pub fn first_boot(config: &Config, roots: &Roots) -> Result<(), Box<dyn Error>> {
+    log_to_stderr(config.log.level);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(first_boot::first_boot(config, roots))?)
+}
+
+/// Serves one page that says why there are no data, until SIGTERM or SIGINT.
+pub fn data_fault(text_file: &Path, addresses: &[SocketAddr]) -> Result<(), DataFaultError> {
+    log_to_stderr(Level::default());
+    first_boot::data_fault(text_file, addresses)
 }
 
 /// Runs the vault's process until its daemon is gone, or, as a unit, until SIGTERM or SIGINT.
@@ -101,10 +116,10 @@ fn data_dir(path: &Path) -> Result<(), DataDir> {
     prepare().map_err(|source| DataDir { path: path.display().to_string(), source })
 }
 
-async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+async fn run(config: &Config, provisioning: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let (supervisor, ended) = Supervisor::watched();
     let signals = Signals::listen()?;
-    let store = open(config, &supervisor).await?;
+    let store = open(config, provisioning, &supervisor).await?;
     let outcome = wait(&supervisor, ended, signals).await;
     if tokio::time::timeout(CLOSING, store.closed()).await.is_err() {
         // Nothing is lost: what was acknowledged is on the disk, and the next start mends the rest.
@@ -114,19 +129,20 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// Builds the rooms in order.
-async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box<dyn Error>> {
+async fn open(
+    config: &Config,
+    provisioning: Option<&Path>,
+    supervisor: &Supervisor,
+) -> Result<StoreFile, Box<dyn Error>> {
     let data_dir = &config.data_dir;
     let clock = Clock::system();
     let store = Store::open(&data_dir.join("store.redb"))?;
+    // Before any room reads what it changes.
+    let faults = first_boot::provision(config, &store, clock.now(), provisioning).await?;
     let (opening, ports) = Opening::open(config, &store, crate::systemd::inherited()).await?;
     watch(&store, supervisor);
     let seal = open_seal(&store, data_dir).await?;
-    let accounts =
-        Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
-    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
-    if !accounts.is_configured() {
-        info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
-    }
+    let accounts = open_accounts(config, &store, &seal, supervisor).await?;
     console::serve(accounts.clone(), data_dir, supervisor);
     let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
@@ -159,6 +175,7 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
         devices: devices.clone(),
         clock,
         accepting: accepting.clone(),
+        provisioning_faults: faults.into(),
         store: store_probe(&store),
         supervisor: supervisor.clone(),
     });
@@ -168,6 +185,21 @@ async fn open(config: &Config, supervisor: &Supervisor) -> Result<StoreFile, Box
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
     info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
     Ok(store.file())
+}
+
+async fn open_accounts(
+    config: &Config,
+    store: &Store,
+    seal: &Seal,
+    supervisor: &Supervisor,
+) -> Result<Accounts, AccountError> {
+    let (data_dir, clock) = (&config.data_dir, Clock::system());
+    let accounts = Accounts::start(store.clone(), seal, clock, data_dir, supervisor).await?;
+    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
+    if !accounts.is_configured() {
+        info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
+    }
+    Ok(accounts)
 }
 
 /// A store whose file is broken ends the daemon.

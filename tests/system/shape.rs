@@ -10,14 +10,18 @@ use std::path::{Path, PathBuf};
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
 #[rustfmt::skip]
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["run", "console", "vault", "config"]),
+    ("main", &["run", "first_boot", "console", "vault", "config"]),
     ("run", &[
-        "web", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal", "store",
+        "web", "first_boot", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal", "store",
         "supervisor", "systemd", "config", "clock", "network",
     ]),
     ("web", &[
         "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "supervisor", "config", "clock",
         "network",
+    ]),
+    // Writes what the rooms below read when they are built.
+    ("first_boot", &[
+        "edge", "devices", "accounts", "audit", "seal", "store", "config", "clock", "cut", "network",
     ]),
     ("edge", &["devices", "audit", "outbound", "seal", "store", "supervisor", "systemd", "config", "clock", "network"]),
     ("console", &["accounts", "seal", "store", "supervisor", "config", "clock"]),
@@ -77,7 +81,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["web", "edge", "outbound"]),
     ("ipnet", &["edge", "outbound", "accounts"]),
     ("mime_guess", &["web"]),
-    ("nix", &["main", "run", "console", "edge", "outbound", "supervisor", "seal", "vault"]),
+    ("nix", &["run", "first_boot", "console", "edge", "outbound", "supervisor", "seal", "vault"]),
     ("p256", &["vault"]),
     ("rcgen", &["edge", "outbound"]),
     ("redb", &["store"]),
@@ -91,7 +95,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("systemd", &["systemd"]),
     ("tokio_rustls", &["edge", "outbound"]),
     ("tokio_tungstenite", &["devices", "edge"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "first_boot"]),
     ("totp_rs", &["accounts", "vault"]),
     ("tower", &["web", "edge"]),
     ("tower_http", &["web"]),

@@ -7,6 +7,7 @@
 
 mod asking;
 mod frame;
+mod hashing;
 mod serving;
 mod typed;
 
@@ -17,6 +18,7 @@ use zeroize::Zeroize;
 use crate::accounts::{AccountError, Accounts};
 
 pub use self::asking::ask;
+pub use self::hashing::hash_for_provisioning;
 pub use self::serving::serve;
 pub use self::typed::{new_password, password};
 

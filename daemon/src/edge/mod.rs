@@ -4,7 +4,7 @@
 //! [`start`] then serves them, and [`ports`] changes them while everything runs. A connection goes
 //! through [`listen`], a place in the [`crowd`], TLS ([`tls`], [`certificate`]) and HTTP
 //! ([`serve`]) to the router, or as a device to `devices`. Plain HTTP gets as far as the
-//! [`redirect`]. Who is behind a proxy is [`forwarded`]'s to say.
+//! [`redirect`]. Where there are no data, [`fault_page`] is all that is served. Who is behind a proxy is [`forwarded`]'s to say.
 //!
 //! Invariants: nothing but the redirect is served without TLS. Everything a stranger can make us
 //! keep is bounded in number and time. No accept loop ever ends by itself.
@@ -14,6 +14,7 @@ mod body;
 mod certificate;
 mod crowd;
 mod door;
+mod fault_page;
 mod forwarded;
 pub mod headers;
 mod listen;
@@ -51,6 +52,7 @@ pub use self::certificate::{
     Challenge, Check, Failure, Foundation, Mode, NameCheck, OwnFiles, OwnPem, OwnStatus, Serving,
     Unfit,
 };
+pub use self::fault_page::FaultPage;
 pub use self::listen::{Addresses, ListenError};
 pub use self::ports::{Opening, Ports};
 pub use self::redirect::{APP_KEY_HEADER, TOKEN_HEADERS, TokenSeen, https_origin};

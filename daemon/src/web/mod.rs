@@ -57,6 +57,8 @@ mod vault_log;
 mod vault_view;
 mod views;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{Next, from_fn};
@@ -108,6 +110,8 @@ pub struct Rooms {
     pub clock: Clock,
     /// Whether the listeners accept.
     pub accepting: Accepting,
+    /// What is wrong with a provisioning file that waits to be corrected.
+    pub provisioning_faults: Arc<[String]>,
     /// How to find out whether the store writes, and how large it is.
     pub store: StoreProbe,
     /// Runs what outlives a request, and says when the daemon stops.

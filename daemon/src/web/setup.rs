@@ -12,11 +12,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::Rooms;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{JsonBody, Source};
 use super::login::token_header;
 use super::nms::secret_name;
 use crate::accounts::{Account, Accounts, Actor, NewAccount};
+use crate::clock;
 use crate::devices::Devices;
 use crate::devices::events::{Event, Level};
 use crate::edge::{AcmeSettings, Certificates, Challenge, Mode};
@@ -25,6 +27,7 @@ use crate::network::is_host_name;
 /// How far the set-up is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "three of them are published so")]
 pub(super) struct SetupState {
     /// There is an account.
     is_configured: bool,
@@ -32,6 +35,11 @@ pub(super) struct SetupState {
     is_first_device_configured: bool,
     /// Always false: the appliance manages no subnet of its own.
     is_subnet_configured: bool,
+    /// The appliance's clock shows a time before its program was built.
+    is_clock_behind: bool,
+    /// What is wrong with a provisioning file that was found, by line. Empty once there is an
+    /// account.
+    provisioning_faults: Vec<String>,
 }
 
 /// What makes the first account.
@@ -88,12 +96,16 @@ pub(super) struct SetupAnswer {
 pub(super) async fn state(
     State(accounts): State<Accounts>,
     State(devices): State<Devices>,
+    State(rooms): State<Rooms>,
 ) -> Result<Json<SetupState>, ApiError> {
-    let counts = devices.counts();
+    let (counts, is_configured) = (devices.counts(), accounts.is_configured());
+    let faults = if is_configured { &[][..] } else { &rooms.provisioning_faults };
     Ok(Json(SetupState {
-        is_configured: accounts.is_configured(),
+        is_configured,
         is_first_device_configured: counts.active + counts.disconnected > 0,
         is_subnet_configured: false,
+        is_clock_behind: clock::is_behind(rooms.clock.now()),
+        provisioning_faults: faults.to_vec(),
     }))
 }
 

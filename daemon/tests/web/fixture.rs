@@ -153,6 +153,7 @@ impl Appliance {
             outbound,
             devices: devices.clone(),
             clock,
+            provisioning_faults: Arc::default(),
             accepting: Accepting::default(),
             store: StoreProbe::new(write, || 4_096),
             supervisor: supervisor.clone(),

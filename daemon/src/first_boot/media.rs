@@ -1,0 +1,122 @@
+//! Where a provisioning file may lie: in the machine's directory, on a USB stick, in the boot
+//! partition. A medium is mounted for as long as it is looked at, read-only unless its file is to
+//! be wiped.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount, umount};
+
+use super::provisioning::MOST_BYTES;
+use super::{files, make_folder};
+
+/// The file's name, wherever it lies.
+pub(super) const FILE: &str = "aerie-provisioning.toml";
+/// Its name's end from when it has been taken until it is wiped.
+const TAKEN: &str = "taken";
+/// Media that are looked at, and what people call them.
+const MEDIA: [(&str, &str); 2] = [
+    ("dev/disk/by-label/AERIE", "the USB stick AERIE"),
+    ("dev/disk/by-partlabel/aerie-esp", "the boot partition"),
+];
+/// What both are formatted with; the kernel is asked to read nothing else from a stranger's stick.
+const FORMAT: &str = "vfat";
+/// Nothing on a medium is a device or a program.
+const CAREFUL: MsFlags = MsFlags::MS_NODEV.union(MsFlags::MS_NOSUID).union(MsFlags::MS_NOEXEC);
+
+/// A provisioning file that was found.
+pub(super) struct Found {
+    /// Where, for people.
+    pub(super) place: String,
+    /// What it says; one byte more than the bound where it is longer.
+    pub(super) bytes: Vec<u8>,
+    /// Its path.
+    path: PathBuf,
+    mounted: Option<Mounted>,
+}
+
+/// A medium that is mounted; dropped, it is not.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = umount(&self.0) {
+            tracing::warn!(%error, "a medium could not be unmounted");
+        }
+        std::fs::remove_dir(&self.0).ok();
+    }
+}
+
+/// Looks for a file whose folder is there.
+pub(super) fn at(path: &Path) -> io::Result<Option<Found>> {
+    look(path.to_owned(), path.display().to_string(), None)
+}
+
+/// Looks at all places. What cannot be looked at is told and passed over.
+pub(super) fn find(machine_dir: &Path, run_dir: &Path, sys_dir: &Path) -> Option<Found> {
+    let or_tell = |found: io::Result<Option<Found>>, place: &str| {
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, place, "a provisioning file cannot be looked for");
+            None
+        })
+    };
+    let folders = [machine_dir.to_owned(), sys_dir.join("efi")];
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        let found = or_tell(at(&folder.join(FILE)), &folder.display().to_string());
+        if found.is_some() {
+            return found;
+        }
+    }
+    MEDIA.iter().find_map(|(device, place)| {
+        let device = sys_dir.join(device);
+        device.exists().then(|| or_tell(on_medium(&device, place, run_dir), place)).flatten()
+    })
+}
+
+fn on_medium(device: &Path, place: &str, run_dir: &Path) -> io::Result<Option<Found>> {
+    let folder = run_dir.join("aerie-provisioning");
+    make_folder(&folder)?;
+    if let Err(error) = mount_at(device, &folder, CAREFUL | MsFlags::MS_RDONLY) {
+        std::fs::remove_dir(&folder).ok();
+        // Busy: somebody has it mounted to be written, and it is found there.
+        return if error == Errno::EBUSY { Ok(None) } else { Err(error.into()) };
+    }
+    look(folder.join(FILE), format!("{FILE} on {place}"), Some(Mounted(folder)))
+}
+
+fn mount_at(device: &Path, folder: &Path, flags: MsFlags) -> Result<(), Errno> {
+    mount(Some(device), folder, Some(FORMAT), flags, None::<&str>)
+}
+
+fn look(path: PathBuf, place: String, mounted: Option<Mounted>) -> io::Result<Option<Found>> {
+    let mut found = Found { place, bytes: Vec::new(), path, mounted };
+    let taken = found.path.with_extension(TAKEN);
+    if taken.symlink_metadata().is_ok() {
+        // The power went while it was wiped.
+        found.make_writable()?;
+        files::wipe(&taken)?;
+    }
+    Ok(files::read(&found.path, MOST_BYTES)?.map(|bytes| {
+        found.bytes = bytes;
+        found
+    }))
+}
+
+impl Found {
+    fn make_writable(&self) -> io::Result<()> {
+        let Some(Mounted(folder)) = &self.mounted else { return Ok(()) };
+        let flags = CAREFUL | MsFlags::MS_REMOUNT;
+        Ok(mount(None::<&str>, folder, None::<&str>, flags, None::<&str>)?)
+    }
+
+    /// Overwrites and deletes it. It has another name before it is half overwritten.
+    pub(super) fn wipe(self) -> io::Result<()> {
+        self.make_writable()?;
+        let taken = self.path.with_extension(TAKEN);
+        std::fs::rename(&self.path, &taken)?;
+        files::sync(files::folder_of(&self.path))?;
+        crate::cut::cut("provision-renamed");
+        files::wipe(&taken)
+    }
+}
