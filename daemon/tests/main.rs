@@ -13,6 +13,10 @@ mod mutation;
 mod old_stores;
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "a library for the fuzzer, a module here")]
+#[path = "../../tests/fuzz/src/provisioning.rs"]
+mod provisioning_entry;
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "a library for the fuzzer, a module here")]
 #[path = "../../tests/fuzz/src/vault.rs"]
 mod vault_entries;
 #[cfg(test)]

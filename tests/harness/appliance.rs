@@ -28,6 +28,10 @@ pub struct ApplianceOptions {
     pub listen: Option<Listen>,
     /// More lines for the config file.
     pub more_config: String,
+    /// More for the command line.
+    pub arguments: Vec<String>,
+    /// Where systemd would lay its credentials.
+    pub credentials: Option<PathBuf>,
     /// What hashing a password costs; not set: as little as a debug build takes.
     pub bcrypt_cost: Option<u32>,
     /// Another `aerie` than the debug build.
@@ -307,7 +311,11 @@ fn launch(folder: &Path, options: &ApplianceOptions, addresses: &Addresses) -> P
         }
         None => Command::new(program),
     };
-    command.args(["serve", "--config"]).arg(&config).env_remove("CREDENTIALS_DIRECTORY");
+    command.args(["serve", "--config"]).arg(&config).args(&options.arguments);
+    match &options.credentials {
+        Some(folder) => command.env("CREDENTIALS_DIRECTORY", folder),
+        None => command.env_remove("CREDENTIALS_DIRECTORY"),
+    };
     if options.own_clock {
         let clock = folder.join("clock");
         if !clock.exists() {

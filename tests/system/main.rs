@@ -3,6 +3,9 @@
 //! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
 //! `docs/promises.md`.
 
+mod a2_data_fault;
+mod a2_first_boot;
+mod a2_provisioning;
 mod accounts;
 mod crowd;
 mod d1_connect;

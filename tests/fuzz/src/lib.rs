@@ -22,8 +22,9 @@ pub const TARGETS: [(&str, Entry); 5] = [
     ("device_text", device_text),
 ];
 
-/// Targets in `vault.rs`: they go through the daemon's crate, which this file's tests do not know.
-pub const OF_THE_DAEMON: [&str; 2] = ["vault_key_file", "vault_share"];
+/// Targets in `vault.rs` and `provisioning.rs`: they go through the daemon's crate, which this file's
+/// tests do not know.
+pub const OF_THE_DAEMON: [&str; 3] = ["provisioning", "vault_key_file", "vault_share"];
 
 /// A key that parses is written in a form that parses to the same.
 pub fn device_key(data: &[u8]) {
