@@ -3522,12 +3522,19 @@ export interface components {
         };
         /** @description How far the set-up is. */
         SetupState: {
+            /** @description The appliance's clock shows a time before its program was built. */
+            isClockBehind: boolean;
             /** @description There is an account. */
             isConfigured: boolean;
             /** @description At least one device has been authorised. */
             isFirstDeviceConfigured: boolean;
             /** @description Always false: the appliance manages no subnet of its own. */
             isSubnetConfigured: boolean;
+            /**
+             * @description What is wrong with a provisioning file that was found, by line. Empty once there is an
+             *     account.
+             */
+            provisioningFaults: string[];
         };
         /** @description The shares, this one time. */
         SharesView: {

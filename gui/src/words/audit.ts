@@ -1,6 +1,7 @@
 /** What an entry says, told of whoever did it: "olga" + "logged in". */
 const DID: Record<string, string> = {
   'set-up': 'set the appliance up',
+  provisioned: 'said what the appliance is to be',
   login: 'logged in',
   'login-new-network': 'logged in from a network that is new for the account',
   logout: 'logged out',
@@ -76,7 +77,7 @@ const BY_PROGRAM = new Set(['login', 'logout', 'login-new-network', 'step-up', '
 export const isByProgram = (what: string): boolean => BY_PROGRAM.has(what);
 
 /** Parts of the appliance that do something by themselves. */
-const PARTS: Record<string, string> = { console: 'The console', throttle: 'The appliance' };
+const PARTS: Record<string, string> = { console: 'The console', throttle: 'The appliance', provisioning: 'A provisioning file' };
 
 /** Who it was; null stands for an account that is gone. */
 export const named = (whoName: string | null | undefined): string => (whoName ? (PARTS[whoName] ?? whoName) : 'A deleted account');

@@ -50,6 +50,9 @@ export const words = {
   lostNothing: 'Nothing has been loaded yet.',
   lostRetry: (seconds: number) => (seconds > 0 ? `Next try in ${seconds} s` : 'Trying…'),
   retryNow: 'Try now',
+  clockTitle: 'The appliance’s clock is wrong',
+  clockHint:
+    'It shows a time in the past. Codes from apps are refused and certificates are not asked for until it is right. It is set from the network: let the appliance reach a time server.',
   accountNotices: 'What happened to your account',
   moreNotices: (n: number) => `Show ${n} more`,
   fewerNotices: 'Show the newest only',

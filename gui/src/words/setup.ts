@@ -1,6 +1,8 @@
 export const words = {
   title: 'Set up',
   heading: 'Set up your appliance',
+  faultyTitle: 'The provisioning file has faults',
+  faultyLead: 'Nothing of it was done. Correct it and restart the appliance, or go on here without it.',
   progress: (at: number, of: number) => `Step ${at} of ${of}`,
   next: 'Continue',
   back: 'Back',
