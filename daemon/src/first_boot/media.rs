@@ -61,17 +61,19 @@ pub(super) fn find(machine_dir: &Path, run_dir: &Path, sys_dir: &Path) -> Option
             None
         })
     };
-    let folders = [machine_dir.to_owned(), sys_dir.join("efi")];
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        let found = or_tell(at(&folder.join(FILE)), &folder.display().to_string());
-        if found.is_some() {
-            return found;
-        }
-    }
-    MEDIA.iter().find_map(|(device, place)| {
-        let device = sys_dir.join(device);
-        device.exists().then(|| or_tell(on_medium(&device, place, run_dir), place)).flatten()
-    })
+    let in_folder = |folder: &Path| {
+        let there = folder.is_dir().then(|| at(&folder.join(FILE)));
+        there.and_then(|found| or_tell(found, &folder.display().to_string()))
+    };
+    let on_media = || {
+        MEDIA.iter().find_map(|(device, place)| {
+            let device = sys_dir.join(device);
+            let there = device.exists().then(|| on_medium(&device, place, run_dir));
+            there.and_then(|found| or_tell(found, place))
+        })
+    };
+    // A boot partition that somebody has mounted may be closed to us there.
+    in_folder(machine_dir).or_else(on_media).or_else(|| in_folder(&sys_dir.join("efi")))
 }
 
 fn on_medium(device: &Path, place: &str, run_dir: &Path) -> io::Result<Option<Found>> {

@@ -192,6 +192,10 @@ async fn a2_a_provisioning_file_is_followed_whole_and_wiped() {
     machine.boot().await.unwrap();
     assert!(!machine.file().exists());
     let network = machine.read("run/systemd/network/10-aerie.network");
+    let file = machine.roots.run_dir.join("systemd/network/10-aerie.network");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    let folder = fs::metadata(file.parent().unwrap()).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o777, 0o755, "others read what is in it");
     for line in ["Name=eth0", "Address=192.0.2.2/24", "Gateway=192.0.2.1", "DNS=192.0.2.53"] {
         assert!(network.lines().any(|one| one == line), "{line}: {network}");
     }
