@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, AccountError, Accounts};
 use crate::clock::Clock;
 use crate::config::{Config, Level};
 use crate::console;
@@ -144,12 +144,8 @@ async fn open(
     let (opening, ports) = Opening::open(config, &store, crate::systemd::inherited()).await?;
     watch(&store, supervisor);
     let seal = open_seal(&store, data_dir).await?;
-    let accounts =
-        Accounts::start(store.clone(), &seal, clock.clone(), data_dir, supervisor).await?;
-    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
-    if !accounts.is_configured() {
-        info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
-    }
+    let accounts = open_accounts(config, &store, &seal, supervisor).await?;
+    console::serve(accounts.clone(), data_dir, supervisor);
     let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
@@ -201,6 +197,21 @@ fn say_what_is_open(ports: &Ports) {
     let listeners = &ports.picture().listeners;
     let open = listeners.iter().map(|one| format!("{} {}", one.listening.name(), one.address));
     info!(open = ?open.collect::<Vec<_>>(), "aerie is up");
+}
+
+async fn open_accounts(
+    config: &Config,
+    store: &Store,
+    seal: &Seal,
+    supervisor: &Supervisor,
+) -> Result<Accounts, AccountError> {
+    let (data_dir, clock) = (&config.data_dir, Clock::system());
+    let accounts = Accounts::start(store.clone(), seal, clock, data_dir, supervisor).await?;
+    accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
+    if !accounts.is_configured() {
+        info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");
+    }
+    Ok(accounts)
 }
 
 /// A store whose file is broken ends the daemon.

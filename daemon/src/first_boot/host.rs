@@ -2,9 +2,12 @@
 //! memory alone, since the system itself cannot be written.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::sethostname;
 
 use super::provisioning::{Addressing, Host, Network, StaticAddress};
 use super::{FirstBootError, Roots, files, machine_file};
@@ -40,31 +43,46 @@ pub(super) fn apply(roots: &Roots) -> Result<(), FirstBootError> {
     let Some(bytes) = files::read(&path, BOUND).map_err(failed)? else { return Ok(()) };
     let host: Host = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
     if let Some(name) = &host.name {
-        put(&roots.sys_dir.join(NAME), Some(format!("{name}\n")), false)?;
+        set_name(name, &roots.sys_dir)?;
     }
     let network = host.network.as_ref().map(|network| network_file(network, &roots.sys_dir));
-    put(&roots.run_dir.join(NETWORK), network, true)?;
+    put(&roots.run_dir.join(NETWORK), network)?;
     let servers = host.ntp.join(" ");
     let time = (!servers.is_empty()).then(|| format!("{HEAD}[Time]\nNTP={servers}\n"));
-    put(&roots.run_dir.join(TIME), time, true)
+    put(&roots.run_dir.join(TIME), time)
+}
+
+/// The kernel's own call, since the unit may write to none of its files; in tests a file.
+fn set_name(name: &str, sys_dir: &Path) -> Result<(), FirstBootError> {
+    let path = sys_dir.join(NAME);
+    let set = if sys_dir == Path::new("/") {
+        sethostname(name).map_err(Into::into)
+    } else {
+        fs::write(&path, format!("{name}\n"))
+    };
+    set.map_err(|source| FirstBootError::Host { path, source })
 }
 
 /// The first line of each file.
 const HEAD: &str = "# Written at each boot, from host.json in /var/lib/aerie-machine.\n";
 
-/// Writes a file that everybody may read, or takes it away.
-fn put(path: &Path, text: Option<String>, folder: bool) -> Result<(), FirstBootError> {
-    let failed = |source| FirstBootError::Host { path: path.to_owned(), source };
-    let Some(text) = text else {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(error)),
+/// Writes a file that everybody may read, or takes it away. systemd's daemons read as users of their
+/// own, whatever mask this process has.
+fn put(path: &Path, text: Option<String>) -> Result<(), FirstBootError> {
+    let write = || match text {
+        Some(text) => {
+            let folder = files::folder_of(path);
+            fs::create_dir_all(folder)?;
+            fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+            fs::write(path, text)?;
+            fs::set_permissions(path, Permissions::from_mode(0o644))
+        }
+        None => match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
-        };
+        },
     };
-    if folder {
-        fs::create_dir_all(files::folder_of(path)).map_err(failed)?;
-    }
-    fs::write(path, text).map_err(failed)
+    write().map_err(|source| FirstBootError::Host { path: path.to_owned(), source })
 }
 
 fn network_file(network: &Network, sys_dir: &Path) -> String {

@@ -2,16 +2,14 @@
 //! partition. A medium is mounted for as long as it is looked at, read-only unless its file is to
 //! be wiped.
 
-use std::fs::DirBuilder;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 
-use super::files;
 use super::provisioning::MOST_BYTES;
+use super::{files, make_folder};
 
 /// The file's name, wherever it lies.
 pub(super) const FILE: &str = "aerie-provisioning.toml";
@@ -63,32 +61,29 @@ pub(super) fn find(machine_dir: &Path, run_dir: &Path, sys_dir: &Path) -> Option
             None
         })
     };
-    let folders = [machine_dir.to_owned(), sys_dir.join("efi")];
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        let found = or_tell(at(&folder.join(FILE)), &folder.display().to_string());
-        if found.is_some() {
-            return found;
-        }
-    }
-    MEDIA.iter().find_map(|(device, place)| {
-        let device = sys_dir.join(device);
-        device.exists().then(|| or_tell(on_medium(&device, place, run_dir), place)).flatten()
-    })
+    let in_folder = |folder: &Path| {
+        let there = folder.is_dir().then(|| at(&folder.join(FILE)));
+        there.and_then(|found| or_tell(found, &folder.display().to_string()))
+    };
+    let on_media = || {
+        MEDIA.iter().find_map(|(device, place)| {
+            let device = sys_dir.join(device);
+            let there = device.exists().then(|| on_medium(&device, place, run_dir));
+            there.and_then(|found| or_tell(found, place))
+        })
+    };
+    // A boot partition that somebody has mounted may be closed to us there.
+    in_folder(machine_dir).or_else(on_media).or_else(|| in_folder(&sys_dir.join("efi")))
 }
 
 fn on_medium(device: &Path, place: &str, run_dir: &Path) -> io::Result<Option<Found>> {
     let folder = run_dir.join("aerie-provisioning");
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let mounted = mount_at(device, &folder, CAREFUL | MsFlags::MS_RDONLY);
-    if matches!(mounted, Err(Errno::EBUSY)) {
-        // Somebody has it mounted to be written: it is found there.
+    make_folder(&folder)?;
+    if let Err(error) = mount_at(device, &folder, CAREFUL | MsFlags::MS_RDONLY) {
         std::fs::remove_dir(&folder).ok();
-        return Ok(None);
+        // Busy: somebody has it mounted to be written, and it is found there.
+        return if error == Errno::EBUSY { Ok(None) } else { Err(error.into()) };
     }
-    mounted?;
     look(folder.join(FILE), format!("{FILE} on {place}"), Some(Mounted(folder)))
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::seal::Seal;
 use crate::store::Store;
@@ -24,7 +26,7 @@ impl Machine {
         let roots = Roots { machine_dir: at("machine"), run_dir: at("run"), sys_dir: at("sys") };
         let config = Config { data_dir: at("data"), ..Config::default() };
         fs::create_dir_all(at("sys/proc/sys/kernel")).unwrap();
-        Self { config, roots, folder }
+        Self { folder, config, roots }
     }
 
     async fn boot(&self) -> Result<(), FirstBootError> {
@@ -73,8 +75,6 @@ impl Machine {
         fs::read_to_string(self.folder.path().join(path)).unwrap_or_default()
     }
 }
-
-use jiff::Timestamp;
 
 async fn close(store: Store) {
     let file = store.file();
@@ -192,6 +192,10 @@ async fn a2_a_provisioning_file_is_followed_whole_and_wiped() {
     machine.boot().await.unwrap();
     assert!(!machine.file().exists());
     let network = machine.read("run/systemd/network/10-aerie.network");
+    let file = machine.roots.run_dir.join("systemd/network/10-aerie.network");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    let folder = fs::metadata(file.parent().unwrap()).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o777, 0o755, "others read what is in it");
     for line in ["Name=eth0", "Address=192.0.2.2/24", "Gateway=192.0.2.1", "DNS=192.0.2.53"] {
         assert!(network.lines().any(|one| one == line), "{line}: {network}");
     }

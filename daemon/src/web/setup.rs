@@ -27,6 +27,7 @@ use crate::network::is_host_name;
 /// How far the set-up is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "three of them are published so")]
 pub(super) struct SetupState {
     /// There is an account.
     is_configured: bool,

@@ -88,13 +88,13 @@ fn at<'k>(
     settings: &PortSettings,
     section: usize,
 ) -> At<&'k str> {
-    let names = |key: &str| match (error, key) {
+    let is_about = |key: &str| match (error, key) {
         (SettingsError::NoHttps, key) => key == "https",
         (SettingsError::Twice(address), "http") => settings.http.contains(address),
         (SettingsError::Twice(address), "https") => settings.https.contains(address),
         (SettingsError::Twice(address), _) => settings.inform.contains(address),
         _ => true,
     };
-    let named = places.iter().rev().find(|(key, _)| names(key));
-    named.copied().unwrap_or(("http", section))
+    let found = places.iter().rev().find(|(key, _)| is_about(key));
+    found.copied().unwrap_or(("http", section))
 }

@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
             return Some(Vec::new());
         }
         let mut texts = Vec::with_capacity(list.len());
-        for entry in list.iter() {
+        for entry in list {
             let place = entry.span().start;
             match entry.get_ref() {
                 DeValue::String(text) => texts.push((Cow::as_ref(text), place)),
