@@ -10,6 +10,7 @@ use std::time::Duration;
 use aerie::config::{Config, Level};
 use aerie::console::{self, ConsoleError, Question};
 use aerie::first_boot::{self, FirstBootError, Roots};
+use aerie::healthy;
 use aerie::vault::process::Running;
 use clap::{Args, Parser, Subcommand};
 use zeroizing_alloc::ZeroAlloc;
@@ -56,6 +57,15 @@ enum Command {
         #[cfg(debug_assertions)]
         #[arg(long, hide = true)]
         swap: bool,
+        #[command(flatten)]
+        boot_file: BootFile,
+    },
+    /// Say whether the appliance that runs on this machine is well: its tasks, its store, its vault,
+    /// its port, and that it is this version. For whoever may read its data directory.
+    Healthy {
+        /// Wait for it so long.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        within: u32,
         #[command(flatten)]
         boot_file: BootFile,
     },

@@ -145,7 +145,6 @@ async fn open(
     watch(&store, supervisor);
     let seal = open_seal(&store, data_dir).await?;
     let accounts = open_accounts(config, &store, &seal, supervisor).await?;
-    console::serve(accounts.clone(), data_dir, supervisor);
     let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;

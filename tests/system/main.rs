@@ -3,9 +3,14 @@
 //! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
 //! `docs/promises.md`.
 
+mod a2_buildroot;
 mod a2_data_fault;
 mod a2_first_boot;
+mod a2_image_parts;
+mod a2_install;
 mod a2_provisioning;
+mod a2_units;
+mod a2_watchdog;
 mod accounts;
 mod crowd;
 mod d1_connect;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 /// The rooms of `daemon/src` from the roof down, and the rooms below that each may use.
 #[rustfmt::skip]
 const ROOMS: &[(&str, &[&str])] = &[
-    ("main", &["run", "first_boot", "console", "vault", "config"]),
+    ("main", &["run", "healthy", "first_boot", "console", "vault", "config"]),
     ("run", &[
-        "web", "first_boot", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound", "seal", "store",
-        "supervisor", "systemd", "config", "clock", "network",
+        "watchdog", "web", "first_boot", "console", "edge", "devices", "jobs", "accounts", "vault", "audit", "outbound",
+        "seal", "store", "supervisor", "systemd", "config", "clock", "network",
     ]),
     ("watchdog", &["vault", "store", "supervisor", "systemd"]),
     ("healthy", &["console", "outbound", "config", "network"]),

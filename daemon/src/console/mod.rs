@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 
 use crate::accounts::{AccountError, Accounts};
 
-pub use self::asking::ask;
+pub use self::asking::{ask, running};
 pub use self::hashing::hash_for_provisioning;
 pub use self::serving::serve;
 pub use self::typed::{new_password, password};

@@ -22,7 +22,7 @@ use self::query::Search;
 use self::restraint::Restraint;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError, Writer, tables};
-use crate::supervisor::{Essential, Supervisor};
+use crate::supervisor::{DEADLINE, Heartbeat, Supervisor};
 
 pub use self::entry::{Entry, Event, Level, TAGS};
 pub use self::query::{LevelCounts, Page, Query};
