@@ -45,7 +45,6 @@ impl Booted {
             fs::create_dir_all(folder.path().join(part)).expect("a folder");
         }
         write_configuration(&folder.path().join("etc"));
-        without_first_boot(folder.path());
         for (unit, text) in drop_ins {
             drop_in(folder.path(), unit, "of-the-test", text);
         }
@@ -250,20 +249,6 @@ fn write_boot_file(etc: &Path, http: &str, https: &str) {
          dir = \"/var/lib/aerie-vault\"\nuser = \"aerie\"\n"
     );
     fs::write(etc.join("aerie.toml"), config).expect("written");
-}
-
-/// The machine key of who has a program that makes none.
-fn without_first_boot(folder: &Path) {
-    let mut asked = std::process::Command::new(binary("aerie"));
-    asked.args(["first-boot", "--help"]);
-    if asked.output().expect("aerie runs").status.success() {
-        return;
-    }
-    let key = folder.join("lib/aerie-machine/machine-key");
-    fs::write(&key, [7; 32]).expect("written");
-    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("its mode");
-    let text = "[Service]\nExecStart=\nExecStart=/bin/true\n";
-    drop_in(folder, "aerie-firstboot.service", "without", text);
 }
 
 /// Whether systemd can raise `LimitMEMLOCK` here. Inside another container it often cannot (`CAP_SYS_RESOURCE`): then the
