@@ -18,8 +18,8 @@ async fn a2_a_full_data_partition_keeps_nobody_out() {
     owner.site("Hilltop").await;
     // By the daemon's own user, who gets no more than the file system gives anybody.
     let fill = "setpriv --reuid=aerie --regid=aerie --clear-groups sh -c 'cat /dev/zero > /var/lib/aerie/full'";
-    let full = machine.try_run(fill).await;
-    assert!(full.contains("No space left"), "{full}");
+    let told = machine.try_run(fill).await;
+    assert!(told.contains("No space left"), "{told}");
     machine.cut_power().await;
     machine.power_on().await;
     let client = machine.client();

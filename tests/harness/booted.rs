@@ -11,7 +11,6 @@ use nix::unistd::{Pid, getuid};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 
 /// How long one line may take.
-const LINE: Duration = Duration::from_secs(120);
+const LINE: Duration = Duration::from_mins(2);
 
 /// The shell. Opened by its first line.
 pub struct Inside {

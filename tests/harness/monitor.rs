@@ -53,8 +53,8 @@ impl Monitor {
                 self.events.push(said);
             }
         };
-        let arrived = tokio::time::timeout(bound, arrives).await;
-        arrived.unwrap_or_else(|_| panic!("no {event} within {bound:?}"))
+        let in_time = tokio::time::timeout(bound, arrives).await;
+        in_time.unwrap_or_else(|_| panic!("no {event} within {bound:?}"))
     }
 
     async fn next(&mut self) -> Value {

@@ -14,11 +14,11 @@ fn a2_a_data_fault_is_told_on_one_page_without_a_privilege() {
     let test = "a2_data_fault::a2_a_data_fault_is_told_on_one_page_without_a_privilege";
     with_own_accounts(test, "aerie", "unused", async || {
         let folder = TempDir::new().expect("a folder");
-        let text = folder.path().join("fault");
-        std::fs::write(&text, "The data partition is missing.\x1b[2J Put it back.\n")
+        let fault = folder.path().join("fault");
+        std::fs::write(&fault, "The data partition is missing.\x1b[2J Put it back.\n")
             .expect("written");
         let mut command = Command::new(binary("aerie"));
-        command.args(["data-fault", "--listen", "127.0.0.1:0", "--text-file"]).arg(&text);
+        command.args(["data-fault", "--listen", "127.0.0.1:0", "--text-file"]).arg(&fault);
         let mut process = Process::start("aerie", command, &folder.path().join("log"));
         let address: SocketAddr = until("it listens", async || {
             let printed = process.printed();

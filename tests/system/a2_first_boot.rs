@@ -7,6 +7,7 @@ use tempfile::TempDir;
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_a_clock_at_1970_hinders_nothing_and_is_told_until_it_is_right() {
     let folder = TempDir::new().expect("a folder");
+    #[expect(clippy::disallowed_methods, reason = "how far back the clock goes is told from now")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later than 1970").as_secs();
     std::fs::write(folder.path().join("clock"), format!("-{}", now - 60)).expect("written");
     let options = ApplianceOptions { own_clock: true, ..ApplianceOptions::default() };

@@ -57,7 +57,7 @@ async fn a2_an_install_brings_what_debian_needs_and_an_image_more_and_keeps_what
         ["conf.d", "grow-data", "mark-good", "data-fault"].iter().any(|part| file.contains(part))
     };
     let here = files(plain.path());
-    assert!(!here.iter().any(|file| of_the_machine(file)), "{here:#?}");
+    assert!(!here.iter().any(of_the_machine), "{here:#?}");
 
     install(image.path(), &[("IMAGE", "1")]).await;
     let here = files(image.path());
@@ -169,8 +169,9 @@ fn on_a_copy(folder: &Path, script: &Path, package: Option<&Path>) -> Command {
         copy = copy.display(),
     );
     if let Some(package) = package {
-        let package = package.display();
-        lines += &format!("touch all/package.deb\nmount --bind '{package}' all/package.deb\n");
+        lines += "touch all/package.deb\n";
+        lines +=
+            &["mount --bind '", &package.display().to_string(), "' all/package.deb\n"].concat();
     }
     lines += "exec chroot all bash /script\n";
     let mut command = Command::new("timeout");

@@ -21,7 +21,7 @@ impl Machine {
         std::fs::create_dir_all(machine.at("sys/proc/sys/kernel")).expect("a folder");
         std::fs::create_dir_all(machine.at("machine")).expect("a folder");
         std::fs::create_dir_all(machine.at("data")).expect("a folder");
-        let data = machine.at("data");
+        let data = machine.at("data").display().to_string();
         let any = "listen = [\"127.0.0.1:0\"]";
         let config = format!(
             "data_dir = {data:?}\n[http]\n{any}\n[https]\n{any}\n[accounts]\nbcrypt_cost = 6\n"
@@ -118,7 +118,7 @@ async fn is_provisioned(appliance: &Appliance) {
     for folder in [appliance.folder().join("machine"), appliance.data()] {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let name = entry.expect("an entry").file_name();
-            assert!(!name.to_string_lossy().contains("provisioning"), "{name:?} is left");
+            assert!(!name.to_string_lossy().contains("provisioning"), "{} is left", name.display());
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::process::Command;
 const UNITS: [(&str, &str); 6] = [
     ("aerie-vault.service", "6"),
     ("aerie.service", "15"),
-    ("aerie-firstboot.service", "20"),
+    ("aerie-firstboot.service", "24"),
     ("image/aerie-mark-good.service", "15"),
     ("image/aerie-data-fault.service", "15"),
     // It writes to the disk itself.
