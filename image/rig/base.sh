@@ -63,6 +63,8 @@ cp image/rig/etc/80-aerie.network "$root/usr/lib/systemd/network/80-aerie.networ
 # Groups that udev's rules name and its package makes when it is installed.
 cp image/rig/etc/groups.conf "$root/usr/lib/sysusers.d/udev.conf"
 systemd-sysusers --root="$root"
+# Who is not root has to read them too, to pack them; inside they are root's.
+chmod 600 "$root"/etc/*shadow*
 
 units=$root/etc/systemd/system
 ln -s /usr/share/systemd/tmp.mount "$units/tmp.mount"

@@ -30,6 +30,7 @@ cp -a "$cache/root" "$root"
 cp "$cache"/boot/{vmlinuz,initrd} "$root/boot/"
 DESTDIR=$root PREFIX=/usr BINARIES=$binaries IMAGE=1 systemd/install.sh
 systemd-sysusers --root="$root"
+chmod 600 "$root"/etc/*shadow*
 image/inspect.sh "$root"
 # GRUB reads lzo, and an emulated processor unpacks it fast.
 mksquashfs "$root" "$work/slot.squashfs" -quiet -no-progress -all-root -no-xattrs -b 128K \

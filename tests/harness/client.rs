@@ -168,8 +168,13 @@ impl Client {
 
     /// Any request in the clear: what the HTTP port is asked.
     pub async fn send_plain(&self, method: Method, host: &str, path: &str) -> Answer {
-        let tcp = TcpStream::connect(self.address).await.expect("a connection");
-        exchange(tcp, request(method, path, host, Vec::new())).await.expect("an HTTP answer")
+        self.try_plain(method, host, path).await.expect("an HTTP answer")
+    }
+
+    /// Like [`Client::send_plain`]; nothing where nobody answers.
+    pub async fn try_plain(&self, method: Method, host: &str, path: &str) -> Option<Answer> {
+        let tcp = TcpStream::connect(self.address).await.ok()?;
+        exchange(tcp, request(method, path, host, Vec::new())).await.ok()
     }
 
     /// GET of any path, without a token.
