@@ -19,7 +19,7 @@ export PATH := $(NODE_PATH_FIRST):$(PATH)
 .PHONY: help run demo test check bench build gui fuzz clean packages packages-for-tests scanners
 
 help: ## list every target with one line
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start Aerie on https://localhost:8443 with its data in ./var
 	@tests/setup/run.sh
