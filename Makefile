@@ -62,7 +62,7 @@ packages:
 	@tests/setup/packages.sh gcc libc6-dev pkg-config libsystemd-dev ca-certificates curl python3-venv
 
 packages-for-tests: packages
-	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble faketime oathtool zbar-tools systemd systemd-container cpio jq binutils
+	@tests/setup/packages.sh shellcheck chromium openssl iproute2 bsdextrautils procps bind9-dnsutils pebble faketime oathtool zbar-tools systemd systemd-container cpio jq
 
 # What others wrote to judge a front door: its TLS, its chain, its headers; and what stands in front of it at many places.
 scanners: .tools/python/bin/sslyze .tools/testssl.sh/usr/bin/testssl .tools/nginx/usr/sbin/nginx tests/observatory/node_modules/.package-lock.json
