@@ -3,10 +3,9 @@
 # usage: licences.sh ARCH    (the crates must have been fetched; the GUI's packages installed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1:?for which architecture? aarch64, x86_64 or armv7} in
-    armv7) target=armv7-unknown-linux-gnueabihf ;;
-    *) target=$1-unknown-linux-gnu ;;
-esac
+# shellcheck source=image/toolchain/targets.sh
+source image/toolchain/targets.sh "${1:-}"
+target=$triple
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -5,10 +5,9 @@
 #        sbom.sh ARCH --within SYSTEM.json   the same, put into Buildroot's list of the system
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1:?for which architecture? aarch64, x86_64 or armv7} in
-    armv7) target=armv7-unknown-linux-gnueabihf ;;
-    *) target=$1-unknown-linux-gnu ;;
-esac
+# shellcheck source=image/toolchain/targets.sh
+source image/toolchain/targets.sh "${1:-}"
+target=$triple
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
