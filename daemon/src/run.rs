@@ -144,7 +144,7 @@ async fn open(
     let (opening, ports) = Opening::open(config, &store, crate::systemd::inherited()).await?;
     watch(&store, supervisor);
     let seal = open_seal(&store, data_dir).await?;
-    let accounts = open_accounts(config, &store, &seal, supervisor).await?;
+    let accounts = open_accounts(config, &store, &seal, &clock, supervisor).await?;
     let vault = Vault::start(vault_process(config), supervisor).await;
     let keys = ConnectionKeys::load(&store, &seal).await?;
     let outbound = Outbound::load(&store).await?;
@@ -202,10 +202,12 @@ async fn open_accounts(
     config: &Config,
     store: &Store,
     seal: &Seal,
+    clock: &Clock,
     supervisor: &Supervisor,
 ) -> Result<Accounts, AccountError> {
-    let (data_dir, clock) = (&config.data_dir, Clock::system());
-    let accounts = Accounts::start(store.clone(), seal, clock, data_dir, supervisor).await?;
+    let data_dir = &config.data_dir;
+    let accounts =
+        Accounts::start(store.clone(), seal, clock.clone(), data_dir, supervisor).await?;
     accounts.set_bcrypt_cost(config.accounts.bcrypt_cost);
     if !accounts.is_configured() {
         info!(file = %data_dir.join("setup-code").display(), "not set up yet; the code is in");

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -28,12 +30,9 @@ pub(super) fn config(extra_roots: Option<&str>) -> Result<Arc<ClientConfig>, Out
             roots.add(root).map_err(|_| OutboundError::Roots)?;
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    let begun = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?;
+    Ok(finished(begun.with_root_certificates(roots)))
 }
 
 /// A client's configuration that trusts one certificate, by its SHA-256 in hexadecimal digits, and no
@@ -43,13 +42,16 @@ pub(super) fn pinned(sha256: &str) -> Result<Arc<ClientConfig>, OutboundError> {
     let sha256 = bytes.collect::<Result<Vec<u8>, _>>().unwrap_or_default();
     let provider = Arc::new(provider());
     let pin = Arc::new(Pin { sha256, provider: Arc::clone(&provider) });
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .dangerous()
-        .with_custom_certificate_verifier(pin)
-        .with_no_client_auth();
+    let begun =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
+    Ok(finished(begun.dangerous().with_custom_certificate_verifier(pin)))
+}
+
+/// What every client says beside whom it trusts: it has no certificate, and speaks HTTP/1.1.
+fn finished(trusting: ConfigBuilder<ClientConfig, WantsClientCert>) -> Arc<ClientConfig> {
+    let mut config = trusting.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 /// The one certificate that is trusted. Who shows it has to have its key, as ever.
