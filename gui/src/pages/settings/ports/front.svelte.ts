@@ -77,10 +77,12 @@ export class Front {
   async follow(): Promise<void> {
     if (this.#reading || this.change) return;
     this.#reading = true;
+    const before = { ports: this.ports, certificate: this.certificate };
     try {
       const [ports, certificate] = await Promise.all([readPorts(), readCertificate()]);
-      this.ports = ports;
-      this.certificate = certificate;
+      // What was changed meanwhile is newer than the answer.
+      if (this.ports === before.ports) this.ports = ports;
+      if (this.certificate === before.certificate) this.certificate = certificate;
     } catch {
       // The frame's banner says that the appliance cannot be reached.
     } finally {
