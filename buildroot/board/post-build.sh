@@ -22,6 +22,7 @@ done
 install -d "$target/etc/systemd/system-preset" "$target/etc/systemd/system/multi-user.target.wants"
 cat > "$target/etc/systemd/system-preset/00-aerie.preset" <<'PRESET'
 enable aerie*.service
+enable aerie*.path
 disable getty@.service
 PRESET
 for unit in getty@.service serial-getty@.service console-getty.service container-getty@.service \

@@ -69,6 +69,9 @@ enum Command {
         #[command(flatten)]
         boot_file: BootFile,
     },
+    /// Say where the appliance that runs on this machine is opened and, until somebody has set it up,
+    /// its set-up code. For whoever may read its data directory.
+    Welcome(BootFile),
     /// Do what has to be done before the daemon starts, as root and at each boot: the machine key, a
     /// provisioning file, name and network.
     FirstBoot {
@@ -175,6 +178,7 @@ fn main() -> ExitCode {
         #[cfg(not(debug_assertions))]
         Command::Vault { child, boot_file } => vault(child, true, boot_file),
         Command::Healthy { within, boot_file } => healthy(within, boot_file),
+        Command::Welcome(boot_file) => boot_file.load().and_then(|c| told(console::welcome(&c))),
         Command::Account { command } => command.run(),
     };
     done.unwrap_or_else(|refused| refused)
@@ -253,13 +257,17 @@ impl AccountCommand {
                 console::ask(&boot_file.load()?, &Question::DisableFactors { name })
             }
         };
-        let text = done.map_err(|error| {
-            complain(&error);
-            ExitCode::FAILURE
-        })?;
-        print(&text);
-        Ok(ExitCode::SUCCESS)
+        told(done)
     }
+}
+
+fn told(done: Result<String, ConsoleError>) -> Result<ExitCode, ExitCode> {
+    let text = done.map_err(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })?;
+    print(&text);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn reset_password(config: &Config, name: String, generate: bool) -> Result<String, ConsoleError> {

@@ -28,7 +28,7 @@ use crate::edge::{
 };
 use crate::first_boot::{self, DataFaultError, Roots};
 use crate::jobs::Jobs;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, own_addresses};
 use crate::seal::Seal;
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
@@ -161,7 +161,7 @@ async fn open(
     };
     let devices = Devices::start(ground, tuning, supervisor).await?;
     let watchdog = Watchdog::new(supervisor, store.clone(), vault.clone());
-    let telling = console_tells(&watchdog, &certificates);
+    let telling = console_tells(&watchdog, &certificates, &ports);
     console::serve(accounts.clone(), telling, data_dir, supervisor);
     let accepting = Accepting::default();
     let security = Security::load(&store).await?;
@@ -278,12 +278,17 @@ fn own_files(config: &Config) -> Option<OwnFiles> {
 }
 
 /// What the console's socket tells of the daemon.
-fn console_tells(watchdog: &Watchdog, certificates: &Certificates) -> Box<console::Telling> {
-    let (watchdog, certificates) = (watchdog.clone(), certificates.clone());
+fn console_tells(
+    watchdog: &Watchdog,
+    certificates: &Certificates,
+    ports: &Ports,
+) -> Box<console::Telling> {
+    let (watchdog, certificates, ports) = (watchdog.clone(), certificates.clone(), ports.clone());
     Box::new(move || console::Running {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         certificate: certificates.fingerprint(),
         fault: watchdog.fault().map(|fault| fault.to_string()),
+        urls: ports.picture().urls(&own_addresses()),
     })
 }
 

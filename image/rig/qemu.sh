@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Boots the rig in QEMU, emulated, with a disk of its own that stays in target/rig/ARCH/kept.qcow2: the appliance keeps
 # what it is given. Delete that file to begin anew. With a second word, `firmware`, it starts as a real machine does, by UEFI
-# and the disk's own GRUB; then nobody is told the set-up code.
+# and the disk's own GRUB. Its console is this terminal.
 # usage: qemu.sh ARCH [firmware]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -25,7 +25,7 @@ case $arch in
         firmware=(-bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd) ;;
 esac
 echo
-echo "  Aerie starts in a machine of its own, emulated: half a minute or more."
+echo "  Aerie starts in a machine of its own, emulated: half a minute or more. It then shows its set-up code here."
 echo "  GUI:   https://localhost:8443 (plain HTTP: http://localhost:8080; devices' own port, if you open 8444: 8444)"
 echo "  Stop:  Ctrl-A, then X. The disk is kept in $disk"
 echo
@@ -33,29 +33,9 @@ echo
 if [ "$start" = firmware ]; then
     machine+=("${firmware[@]}")
 else
-    # The image has no way in. The kernel's command line, which is QEMU's here, asks systemd for a root shell on a second
-    # console, and that is asked for the set-up code.
-    rm -f "$folder"/shell.{in,out}
-    mkfifo -m 600 "$folder"/shell.{in,out}
-    exec 3<>"$folder/shell.in" 4<>"$folder/shell.out"
-    # shellcheck disable=SC2054
-    machine+=(-kernel "$folder/vmlinuz" -initrd "$folder/initrd"
-        -append "aerie.slot=a panic=10 quiet console=$console systemd.debug_shell=hvc0"
-        -device virtio-serial-pci -device virtconsole,chardev=shell -chardev "pipe,id=shell,path=$folder/shell")
-    (
-        # shellcheck disable=SC2016 # it is the shell inside that looks
-        while sleep 5; do echo 'echo; echo code:$(cat /var/lib/aerie/setup-code)' >&3; done &
-        trap 'kill $!' EXIT
-        while read -r line <&4; do
-            case $line in
-                code:*[0-9A-Za-z]*) printf '\r\n  Set-up code: %s\r\n\r\n' "${line#code:}"; break ;;
-            esac
-        done
-    ) &
-    asking=$!
-    trap 'kill "$asking" 2>/dev/null || true' EXIT
+    machine+=(-kernel "$folder/vmlinuz" -initrd "$folder/initrd" -append "aerie.slot=a panic=10 quiet console=$console")
 fi
-"${machine[@]}" -accel tcg,thread=multi -smp 2 -m 1024 -nographic \
+exec "${machine[@]}" -accel tcg,thread=multi -smp 2 -m 1024 -nographic \
     -drive "file=$disk,format=qcow2,if=virtio" -device virtio-rng-pci -device i6300esb -action watchdog=reset \
     -netdev user,id=net,hostfwd=tcp:127.0.0.1:8443-:443,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:8444-:8444 \
     -device virtio-net-pci,netdev=net,romfile=

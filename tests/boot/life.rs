@@ -29,16 +29,21 @@ async fn life(arch: Arch) {
     // A disk larger than the image, as real ones are.
     let options = MachineOptions { disk_mib: Some(4096), ..MachineOptions::new(arch) };
     let mut machine = Machine::boot(options).await;
-    let uptime = machine.run("cut -d' ' -f1 /proc/uptime").await;
-    println!("{}: the GUI answered {uptime} s after the kernel's start, or before", arch.name());
     everything_runs(&mut machine).await;
+    say_start(&mut machine, arch).await;
     say_memory(&mut machine, arch).await;
-    let size: u64 =
-        machine.run("df --output=size -BM /var | grep -o '[0-9]*'").await.parse().expect("MiB");
+    let size = machine.run("df --output=size -BM /var | tail -n1 | tr -dc 0-9").await;
+    let size: u64 = size.parse().expect("MiB");
     assert!(size > 2048, "the data partition has {size} MiB of a disk of 4096");
 
     ports_are_as_set(&machine).await;
+    // Who stands in front of it reads the set-up code, and nobody afterwards in the journal.
+    let code = machine.run("cat /var/lib/aerie/setup-code").await;
+    machine.shows(&code).await;
+    assert!(machine.console().contains("https://10.0.2.15"), "{}", machine.console());
     let owner = set_up(&mut machine).await;
+    machine.shows("It is set up").await;
+    assert_eq!(machine.run(&format!("journalctl -b | grep -c {code} || true")).await, "0");
     give_devices_a_port(&owner).await;
     let owner = log_in(&machine).await;
     let key = machine.forwarded(&owner.key);
@@ -74,6 +79,15 @@ async fn life(arch: Arch) {
     machine.resets(BOOT).await;
     machine.becomes_healthy().await;
     all_are_back(&log_in(&machine).await).await;
+}
+
+/// From the kernel's start until the daemon said that its ports are open.
+async fn say_start(machine: &mut Machine, arch: Arch) {
+    let up: f64 = unit(machine, "aerie", "ActiveEnterTimestampMonotonic")
+        .await
+        .parse()
+        .expect("microseconds");
+    println!("{}: up {:.1} s after the kernel's start", arch.name(), up / 1e6);
 }
 
 async fn say_memory(machine: &mut Machine, arch: Arch) {

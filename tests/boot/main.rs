@@ -3,11 +3,13 @@
 //! `make test-boot` makes the rigs and runs this. Without `AERIE_RIG`, the folder they are in, each test says that it was
 //! not run. Machines are slow where they are emulated, so one start serves many questions.
 
+mod cable;
 mod clocks;
 mod data;
 mod firmware;
 mod life;
 mod power;
+mod provisioning;
 mod secrets;
 
 use aerie_tests::{Arch, Machine, Owner, PASSWORD, setup_request};

@@ -64,6 +64,10 @@ pub struct MachineOptions {
     pub disk_mib: Option<u64>,
     /// What the machine's clock says as it starts.
     pub clock: Option<&'static str>,
+    /// A USB stick (raw) that is plugged in.
+    pub stick: Option<PathBuf>,
+    /// The network cable is not in; QEMU's monitor plugs it in.
+    pub unplugged: bool,
     /// Starts by UEFI firmware and the disk's own GRUB, and not by QEMU's. Nothing can be run inside then.
     pub firmware: bool,
 }
@@ -71,7 +75,16 @@ pub struct MachineOptions {
 impl MachineOptions {
     /// The rig as it is, on this processor.
     pub fn new(arch: Arch) -> Self {
-        Self { arch, slot: "a", disk: None, disk_mib: None, clock: None, firmware: false }
+        Self {
+            arch,
+            slot: "a",
+            disk: None,
+            disk_mib: None,
+            clock: None,
+            stick: None,
+            unplugged: false,
+            firmware: false,
+        }
     }
 }
 
@@ -152,6 +165,11 @@ impl Machine {
     pub async fn resets(&mut self, bound: Duration) {
         self.monitor.waits_for("RESET", bound).await;
         self.inside.forget();
+    }
+
+    /// Plugs the network cable in.
+    pub async fn plug_in(&mut self) {
+        self.monitor.execute("set_link", json!({"name": "net", "up": true})).await;
     }
 
     /// QEMU's monitor.
@@ -291,6 +309,9 @@ async fn switch_on(
     let mut monitor = Monitor::open(&folder.join("qmp")).await;
     let told = monitor.execute("human-monitor-command", json!({"command-line": "info usernet"}));
     let ports = forwarded_ports(told.await.as_str().expect("text"));
+    if options.unplugged {
+        monitor.execute("set_link", json!({"name": "net", "up": false})).await;
+    }
     monitor.execute("cont", json!({})).await;
     (qemu, monitor, ports)
 }
@@ -335,6 +356,11 @@ fn arguments(command: &mut Command, folder: &Path, options: &MachineOptions, por
     command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
     if let Some(clock) = options.clock {
         command.args(["-rtc", &format!("base={clock}")]);
+    }
+    if let Some(stick) = &options.stick {
+        let drive = format!("if=none,id=stick,format=raw,file={}", stick.display());
+        command.args(["-drive", &drive, "-device", "qemu-xhci"]);
+        command.args(["-device", "usb-storage,drive=stick"]);
     }
     if options.firmware {
         let variables = folder.join("firmware.fd");

@@ -54,14 +54,16 @@ async fn a2_an_install_brings_what_debian_needs_and_an_image_more_and_keeps_what
     assert!(unit.contains("ExecStart=/usr/local/bin/aerie serve"), "{unit}");
     // Nothing that speaks for the whole machine.
     let of_the_machine = |file: &String| {
-        ["conf.d", "grow-data", "mark-good", "data-fault"].iter().any(|part| file.contains(part))
+        ["conf.d", "grow-data", "mark-good", "data-fault", "welcome", "wait-online"]
+            .iter()
+            .any(|part| file.contains(part))
     };
     let here = files(plain.path());
     assert!(!here.iter().any(of_the_machine), "{here:#?}");
 
     install(image.path(), &[("IMAGE", "1")]).await;
     let here = files(image.path());
-    assert_eq!(here.iter().filter(|file| of_the_machine(file)).count(), 9, "{here:#?}");
+    assert_eq!(here.iter().filter(|file| of_the_machine(file)).count(), 15, "{here:#?}");
     for wanted in [
         "usr/bin/aerie",
         "usr/bin/aerie-agent",

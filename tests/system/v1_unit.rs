@@ -8,12 +8,14 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// The units, and how much of the machine each may reach, in tenths of what systemd calls exposure.
-const UNITS: [(&str, &str); 6] = [
+const UNITS: [(&str, &str); 7] = [
     ("aerie-vault.service", "6"),
     ("aerie.service", "15"),
     ("aerie-firstboot.service", "24"),
     ("image/aerie-mark-good.service", "15"),
     ("image/aerie-data-fault.service", "15"),
+    // It writes to the consoles.
+    ("image/aerie-welcome.service", "12"),
     // It writes to the disk itself.
     ("image/aerie-grow-data.service", "40"),
 ];
@@ -23,7 +25,7 @@ fn root() -> TempDir {
     let root = TempDir::new().expect("a folder");
     let units = root.path().join("etc/systemd/system");
     fs::create_dir_all(&units).expect("a folder");
-    for program in ["usr/bin/aerie", "usr/lib/aerie/grow-data"] {
+    for program in ["usr/bin/aerie", "usr/lib/aerie/grow-data", "usr/lib/aerie/welcome"] {
         let program = root.path().join(program);
         fs::create_dir_all(program.parent().expect("a folder")).expect("a folder");
         fs::write(&program, "#!/bin/sh\n").expect("written");

@@ -51,6 +51,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use self::account::{check_names, first_record, fold, role};
 use self::leaked::Leaked;
@@ -284,6 +285,12 @@ impl Accounts {
     /// There is an account.
     pub fn is_configured(&self) -> bool {
         self.inner.configured.load(Ordering::Acquire)
+    }
+
+    /// The set-up code, until there is an account.
+    pub fn setup_code(&self) -> Option<Zeroizing<String>> {
+        let code = self.inner.setup_code.read().unwrap_or_else(PoisonError::into_inner);
+        code.as_ref().map(|code| code.code())
     }
 
     /// Makes the first account, once, for who knows the setup code, and logs it in: in one

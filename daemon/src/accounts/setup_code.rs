@@ -75,6 +75,11 @@ impl SetupCode {
         }
     }
 
+    /// As it is now.
+    pub(super) fn code(&self) -> Zeroizing<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).code.clone()
+    }
+
     /// Checks a guess. Spaces, dashes and case do not matter, and O, I and L read as digits.
     pub(super) fn check(&self, guess: &str) -> Result<(), CodeError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

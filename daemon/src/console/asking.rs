@@ -22,7 +22,7 @@ const ENDING: Duration = Duration::from_secs(10);
 pub fn ask(config: &Config, question: &Question) -> Result<String, ConsoleError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let path = config.data_dir.join(SOCKET);
-    let socket = |source| ConsoleError::Socket { path: path.display().to_string(), source };
+    let socket = |source| socket_error(config, source);
     let answer = runtime.map_err(socket)?.block_on(async {
         match UnixStream::connect(&path).await {
             Ok(stream) => talk(stream, question).await.map_err(socket),
@@ -38,19 +38,38 @@ pub fn ask(config: &Config, question: &Question) -> Result<String, ConsoleError>
 
 /// Asks the daemon that runs how it is.
 pub async fn running(config: &Config) -> Result<Running, ConsoleError> {
+    match of_daemon(config, &Question::Running).await? {
+        Answer::Running(running) => Ok(running),
+        Answer::Done(text) | Answer::Refused(text) => Err(ConsoleError::Refused(text)),
+    }
+}
+
+/// What the daemon that runs shows on the machine's own screen. Blocks.
+pub fn welcome(config: &Config) -> Result<String, ConsoleError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let socket = |source| socket_error(config, source);
+    match runtime.map_err(socket)?.block_on(of_daemon(config, &Question::Welcome))? {
+        Answer::Done(text) => Ok(text),
+        Answer::Refused(reason) => Err(ConsoleError::Refused(reason)),
+        Answer::Running(running) => Err(ConsoleError::Refused(running.version)),
+    }
+}
+
+/// Asks a daemon, and nobody where none runs: the store stays free for one that starts just now.
+async fn of_daemon(config: &Config, question: &Question) -> Result<Answer, ConsoleError> {
     let path = config.data_dir.join(SOCKET);
-    let socket = |source| ConsoleError::Socket { path: path.display().to_string(), source };
     let stream = UnixStream::connect(&path).await.map_err(|error| {
         if nobody_listens(&error) {
             ConsoleError::NotRunning(path.display().to_string())
         } else {
-            socket(error)
+            socket_error(config, error)
         }
     })?;
-    match talk(stream, &Question::Running).await.map_err(socket)? {
-        Answer::Running(running) => Ok(running),
-        Answer::Done(text) | Answer::Refused(text) => Err(ConsoleError::Refused(text)),
-    }
+    talk(stream, question).await.map_err(|error| socket_error(config, error))
+}
+
+fn socket_error(config: &Config, source: io::Error) -> ConsoleError {
+    ConsoleError::Socket { path: config.data_dir.join(SOCKET).display().to_string(), source }
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

@@ -10,6 +10,7 @@ mod frame;
 mod hashing;
 mod serving;
 mod typed;
+mod welcome;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -17,7 +18,7 @@ use zeroize::Zeroize;
 
 use crate::accounts::{AccountError, Accounts};
 
-pub use self::asking::{ask, running};
+pub use self::asking::{ask, running, welcome};
 pub use self::hashing::hash_for_provisioning;
 pub use self::serving::serve;
 pub use self::typed::{new_password, password};
@@ -45,6 +46,8 @@ pub enum Question {
     },
     /// How is the daemon that runs?
     Running,
+    /// Where is it opened, and with which set-up code?
+    Welcome,
 }
 
 /// How the daemon is that runs.
@@ -57,6 +60,8 @@ pub struct Running {
     pub certificate: String,
     /// What is wrong with it, in a sentence.
     pub fault: Option<String>,
+    /// The URLs at which people open it. None: it has no address yet.
+    pub urls: Vec<String>,
 }
 
 /// Tells how the daemon is.
@@ -131,7 +136,9 @@ async fn answer(accounts: &Accounts, question: &Question) -> Answer {
         Question::Accounts => list(accounts).await,
         Question::ResetPassword { name, password } => reset(accounts, name, password).await,
         Question::DisableFactors { name } => disable(accounts, name).await,
-        Question::Running => return Answer::Refused("no daemon runs".to_owned()),
+        Question::Running | Question::Welcome => {
+            return Answer::Refused("no daemon runs".to_owned());
+        }
     };
     // What the accounts say is a sentence, and names no secret.
     answered.unwrap_or_else(|error| Answer::Refused(error.to_string()))

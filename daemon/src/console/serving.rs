@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::frame::{ANSWER_BYTES, QUESTION_BYTES};
+use super::welcome::welcome;
 use super::{Answer, Question, SOCKET, Telling, answer, frame};
 use crate::accounts::Accounts;
 use crate::supervisor::{Heartbeat, Supervisor};
@@ -83,6 +84,10 @@ async fn talk(desk: &Desk, mut stream: UnixStream) -> io::Result<()> {
     let question = frame::read(&mut stream, QUESTION_BYTES).await?;
     let answer = match question {
         Question::Running => Answer::Running((desk.telling)()),
+        Question::Welcome => {
+            let code = desk.accounts.setup_code();
+            Answer::Done(welcome((desk.telling)().urls, code.as_ref().map(|code| code.as_str())))
+        }
         question => answer(&desk.accounts, &question).await,
     };
     frame::write(&mut stream, &answer, ANSWER_BYTES).await

@@ -118,6 +118,7 @@ async fn the_socket_is_private_bounded_and_gone_at_the_end() {
         version: "1.2.3".to_owned(),
         certificate: "AB:CD".to_owned(),
         fault: Some("the task \"ports\" hangs".to_owned()),
+        urls: vec!["https://192.0.2.7".to_owned()],
     };
     let telling = running.clone();
     serve(accounts, Box::new(move || telling.clone()), data.path(), &supervisor);

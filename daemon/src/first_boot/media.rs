@@ -2,11 +2,14 @@
 //! partition. A medium is mounted for as long as it is looked at, read-only unless its file is to
 //! be wiped.
 
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
+use tokio::time::Instant;
 
 use super::provisioning::MOST_BYTES;
 use super::{files, make_folder};
@@ -22,6 +25,15 @@ const MEDIA: [(&str, &str); 2] = [
 ];
 /// What both are formatted with; the kernel is asked to read nothing else from a stranger's stick.
 const FORMAT: &str = "vfat";
+/// How long udev may take to give every disk its names.
+const NAMING: Duration = Duration::from_secs(10);
+/// How long after that a machine looks for a stick that it may have been switched on with. The
+/// kernel finds USB disks later than all others: hubs first, and a second more for disks that start
+/// slowly.
+const PATIENCE: Duration = Duration::from_secs(6);
+const OFTEN: Duration = Duration::from_millis(100);
+/// PCI's class of USB controllers, as /sys writes it.
+const USB_CONTROLLER: &str = "0x0c03";
 /// Nothing on a medium is a device or a program.
 const CAREFUL: MsFlags = MsFlags::MS_NODEV.union(MsFlags::MS_NOSUID).union(MsFlags::MS_NOEXEC);
 
@@ -44,8 +56,39 @@ impl Drop for Mounted {
         if let Err(error) = umount(&self.0) {
             tracing::warn!(%error, "a medium could not be unmounted");
         }
-        std::fs::remove_dir(&self.0).ok();
+        fs::remove_dir(&self.0).ok();
     }
+}
+
+/// Waits until every medium has its name that the machine may have been switched on with, and no
+/// longer than [`NAMING`] and [`PATIENCE`].
+pub(super) async fn appear(run_dir: &Path, sys_dir: &Path) {
+    // As `udevadm settle` does it.
+    let queue = run_dir.join("udev/queue");
+    until(NAMING, || !queue.exists()).await;
+    let [(stick, _), _] = MEDIA;
+    let stick = sys_dir.join(stick);
+    if has_usb(sys_dir) {
+        until(PATIENCE, || stick.exists()).await;
+    }
+}
+
+async fn until(patience: Duration, done: impl Fn() -> bool) {
+    let end = Instant::now() + patience;
+    while !done() && Instant::now() < end {
+        tokio::time::sleep(OFTEN).await;
+    }
+}
+
+/// Whether there is a USB controller, also one whose driver is not there yet.
+fn has_usb(sys_dir: &Path) -> bool {
+    let entries = |folder: &str| fs::read_dir(sys_dir.join(folder)).into_iter().flatten().flatten();
+    let is_controller = |device: DirEntry| {
+        let class = fs::read_to_string(device.path().join("class"));
+        class.is_ok_and(|class| class.starts_with(USB_CONTROLLER))
+    };
+    entries("sys/bus/usb/devices").next().is_some()
+        || entries("sys/bus/pci/devices").any(is_controller)
 }
 
 /// Looks for a file whose folder is there.
@@ -80,7 +123,7 @@ fn on_medium(device: &Path, place: &str, run_dir: &Path) -> io::Result<Option<Fo
     let folder = run_dir.join("aerie-provisioning");
     make_folder(&folder)?;
     if let Err(error) = mount_at(device, &folder, CAREFUL | MsFlags::MS_RDONLY) {
-        std::fs::remove_dir(&folder).ok();
+        fs::remove_dir(&folder).ok();
         // Busy: somebody has it mounted to be written, and it is found there.
         return if error == Errno::EBUSY { Ok(None) } else { Err(error.into()) };
     }
@@ -116,7 +159,7 @@ impl Found {
     pub(super) fn wipe(self) -> io::Result<()> {
         self.make_writable()?;
         let taken = self.path.with_extension(TAKEN);
-        std::fs::rename(&self.path, &taken)?;
+        fs::rename(&self.path, &taken)?;
         files::sync(files::folder_of(&self.path))?;
         crate::cut::cut("provision-renamed");
         files::wipe(&taken)

@@ -191,6 +191,10 @@ fn tell(what: &str, problem: &FirstBootError) {
 async fn look_for_provisioning(config: &Config, roots: &Roots) -> Result<(), FirstBootError> {
     let pending = Pending::of(roots);
     pending.resume(config)?;
+    // A store that cannot be read is told by who needs it.
+    if !is_configured(&config.data_dir).await.unwrap_or(true) {
+        media::appear(&roots.run_dir, &roots.sys_dir).await;
+    }
     match media::find(&roots.machine_dir, &roots.run_dir, &roots.sys_dir) {
         Some(found) => follow(found, config, &pending).await?,
         None => forget_faults(config)?,

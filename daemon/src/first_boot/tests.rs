@@ -315,3 +315,37 @@ async fn a2_dhcp_is_for_every_wired_interface_and_goes_when_it_is_not_wanted() {
     machine.boot().await.unwrap();
     assert_eq!(machine.read("run/systemd/network/10-aerie.network"), "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a2_media_are_waited_for_where_there_may_be_one() {
+    let machine = Machine::new();
+    let (run, sys) = (&machine.roots.run_dir, &machine.roots.sys_dir);
+    let waits = async || {
+        let began = tokio::time::Instant::now();
+        media::appear(run, sys).await;
+        began.elapsed().as_secs()
+    };
+    let later = async |seconds, act: &dyn Fn()| {
+        tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+        act();
+    };
+    let device = sys.join("sys/bus/pci/devices/0000:00:14.0");
+    fs::create_dir_all(&device).unwrap();
+    fs::write(device.join("class"), "0x020000\n").unwrap();
+    assert_eq!(waits().await, 0, "a network card takes no stick");
+
+    let queue = run.join("udev/queue");
+    fs::create_dir_all(run.join("udev")).unwrap();
+    fs::write(&queue, "").unwrap();
+    let empty = || fs::remove_file(&queue).unwrap();
+    let (waited, ()) = tokio::join!(waits(), later(3, &empty));
+    assert_eq!(waited, 3, "udev still gives names");
+
+    fs::write(device.join("class"), "0x0c0330\n").unwrap();
+    assert_eq!(waits().await, 6, "nobody plugged a stick in");
+    let links = sys.join("dev/disk/by-label");
+    fs::create_dir_all(&links).unwrap();
+    let plug_in = || fs::write(links.join("AERIE"), "").unwrap();
+    let (waited, ()) = tokio::join!(waits(), later(2, &plug_in));
+    assert_eq!(waited, 2);
+}

@@ -12,7 +12,7 @@ mod opening;
 mod picture;
 mod settings;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -169,6 +169,28 @@ impl Picture {
             open(&self.applied.inform, Listening::Inform)
         };
         Addresses { http: open(&self.applied.http, Listening::Http), https, inform }
+    }
+
+    /// The URLs by which people open the GUI on a machine that has the addresses `own`.
+    pub fn urls(&self, own: &[IpAddr]) -> Vec<String> {
+        let mut urls = Vec::new();
+        for address in self.addresses().https {
+            let listens = address.ip();
+            let everywhere = own.iter().copied().filter(|own| {
+                let link_local = matches!(own, IpAddr::V6(v6) if v6.is_unicast_link_local());
+                own.is_ipv4() == listens.is_ipv4() && !own.is_loopback() && !link_local
+            });
+            let one = (!listens.is_unspecified()).then_some(listens);
+            let at = one.map_or_else(|| everywhere.collect(), |one| vec![one]);
+            for ip in at {
+                let whole = format!("https://{}", SocketAddr::new(ip, address.port()));
+                let url = whole.strip_suffix(":443").unwrap_or(&whole);
+                if !urls.iter().any(|known| known == url) {
+                    urls.push(url.to_owned());
+                }
+            }
+        }
+        urls
     }
 }
 
