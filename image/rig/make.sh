@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 arch=${1:-}
 case $arch in
-    x86_64) binaries=${2:-target/release} ;;
+    x86_64) binaries=${2:-target/${PROFILE:-release}} ;;
     aarch64) binaries=${2:-target/cross/aarch64} ;;
     *) echo "The rig is made for x86_64 and aarch64, not for '$arch': make rig ARCH=x86_64" >&2; exit 2 ;;
 esac
