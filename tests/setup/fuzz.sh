@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../fuzz"
 
 # The sanitizers come with the stable toolchain; only their switch is called unstable.
 export RUSTC_BOOTSTRAP=1
+# cargo-fuzz asks for one, which compiles the daemon on one core.
+export RUSTFLAGS=-Ccodegen-units=16
 for target in $(cargo fuzz list --fuzz-dir .); do
     mkdir -p "corpus/$target"
     fresh=$(mktemp -d)

@@ -29,12 +29,11 @@ cargo test "${locked[@]}" --workspace --test system -- --ignored p4_testssl > "$
 testssl=$!
 
 step rust cargo test "${locked[@]}" --workspace --no-fail-fast
-step gui npm --prefix gui run --silent test
-step browser npm --prefix tests/browser run --silent test
-
 echo "== testssl"
 wait "$testssl" || { worst=1; echo "== testssl ended with status $?" >&2; }
 cat "$logs/testssl.log"
+step gui npm --prefix gui run --silent test
+step browser npm --prefix tests/browser run --silent test
 
 # cargo: "test result: ok. 3 passed; 0 failed"; vitest: "Tests  1 failed | 4 passed (5)"; Playwright: "  4 passed (9s)".
 count() { sed 's/\x1b\[[0-9;]*m//g' "$logs"/*.log \
@@ -44,5 +43,10 @@ passed=$(count passed)
 failed=$(count failed)
 [ "$passed" -gt 0 ] || worst=1
 if [ "$worst" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+if [ "$worst" -ne 0 ]; then
+    echo "== what failed, and the first lines of why"
+    sed 's/\x1b\[[0-9;]*m//g' "$logs"/*.log | grep -E -A6 "^ +[0-9]+\) \[|^thread '.*panicked at|^ FAIL " \
+        | grep -vE "^ +[0-9]+: |^ +at |^ *$|^--$|stack backtrace" | head -24
+fi
 echo "total: $passed passed, $failed failed"
 exit "$worst"

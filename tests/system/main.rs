@@ -3,6 +3,7 @@
 //! Each test starts its own appliance with its own data. A name that begins with a row's id proves that row of
 //! `docs/promises.md`.
 
+mod a1_floor;
 mod a2_buildroot;
 mod a2_data_fault;
 mod a2_first_boot;
