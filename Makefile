@@ -156,7 +156,7 @@ deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
 
 # ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/building.md) ----
 
-.PHONY: rig qemu test-boot packages-for-rig
+.PHONY: rig qemu test-boot bench-boot packages-for-rig
 ARCH ?= x86_64
 
 packages-for-rig:
@@ -175,6 +175,10 @@ test-boot: ## assemble both rigs, boot them and test what only a whole machine s
 	@$(MAKE) --no-print-directory rig ARCH=x86_64
 	@$(MAKE) --no-print-directory rig ARCH=aarch64
 	@tests/setup/test-boot.sh
+
+bench-boot: ## measure handshakes and sessions inside an emulated Cortex-A57 (on a machine that does nothing else)
+	@BENCH=1 $(MAKE) --no-print-directory rig ARCH=aarch64
+	@AERIE_BENCH=$(CURDIR)/target/cross/aarch64 tests/setup/test-boot.sh --ignored --exact figures::figures_of_a_cortex_a57
 
 # ---- for other machines: Debian's Rust compiler and libsystemd of the target, zig to link; see docs/building.md ----
 

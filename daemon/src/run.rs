@@ -30,6 +30,7 @@ use crate::first_boot::{self, DataFaultError, Roots};
 use crate::jobs::Jobs;
 use crate::outbound::{Outbound, own_addresses};
 use crate::seal::Seal;
+use crate::store::reserve::{self, Room};
 use crate::store::tables::SECRETS;
 use crate::store::{Store, StoreFile};
 use crate::supervisor::{DEADLINE, Ended, Supervisor};
@@ -138,6 +139,7 @@ async fn open(
 ) -> Result<StoreFile, Box<dyn Error>> {
     let data_dir = &config.data_dir;
     let clock = Clock::system();
+    let room = reserve::settle(data_dir);
     let store = Store::open(&data_dir.join("store.redb"))?;
     // Before any room reads what it changes.
     let faults = first_boot::provision(config, &store, clock.now(), provisioning).await?;
@@ -154,6 +156,10 @@ async fn open(
     let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
     keys.set_untrusted(certificates.is_untrusted());
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
+    if room == Room::Full {
+        warn!("the disk is full; the reserve is given up, so that the owner can make room");
+        events.record(full(data_dir));
+    }
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
     let tuning = Tuning {
         connects_per_second: config.devices.connects_per_second,
@@ -300,6 +306,16 @@ fn store_probe(store: &Store) -> StoreProbe {
         async move { store.probe().await.map_err(|error| error.to_string()) }
     };
     StoreProbe::new(write, move || sizing.bytes())
+}
+
+fn full(data_dir: &Path) -> Event {
+    let message = format!(
+        "The disk that holds {} is full. The appliance runs on a reserve of some megabytes, so that \
+         you can make room: delete what you do not need, or give it a larger disk. Nothing that \
+         was acknowledged is lost; what finds no room any more is refused.",
+        data_dir.display(),
+    );
+    Event::quiet(events::Level::Error, "nms-error", message)
 }
 
 fn leak(account: &Account, from: SocketAddr) -> Event {

@@ -2,14 +2,21 @@
 # Builds the daemon and the agent for another machine: target/cross/TARGET/{aerie,aerie-agent}, stripped, and says what
 # they weigh and what they ask of the system. Debian's compiler, and zig to link for an older glibc than Debian's; or
 # the tool `cross` and its containers, which may be newer.
-# usage: build.sh aarch64|x86_64|armv7 [debian|cross]   (from the environment: PROFILE=release, or quick for tests)
+# usage: build.sh aarch64|x86_64|armv7 [debian|cross]   (from the environment: PROFILE=release, or quick for tests;
+# BENCH=1 for what measures as well)
 set -euo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=image/toolchain/targets.sh
 source image/toolchain/targets.sh "$1"
 with=${2:-debian}
 profile=${PROFILE:-release}
+programs=(aerie aerie-agent)
 arguments=(--profile "$profile" --package aerie --package aerie-agent)
+if [ -n "${BENCH:-}" ]; then
+    programs+=(aerie-bench aerie-simulator)
+    arguments+=(--package aerie-tests)
+fi
+for program in "${programs[@]}"; do arguments+=(--bin "$program"); done
 [ -z "${CI:-}" ] || arguments+=(--locked)
 
 case $with in
@@ -38,7 +45,7 @@ case $with in
 esac
 
 mkdir -p "target/cross/$1"
-for program in aerie aerie-agent; do
+for program in "${programs[@]}"; do
     install -m 755 "target/$triple/$profile/$program" "target/cross/$1/$program"
 done
 image/toolchain/floor.sh "$floor_of_glibc" "$floor_of_systemd" "target/cross/$1"/{aerie,aerie-agent}

@@ -22,9 +22,10 @@ const TIME: Duration = Duration::from_secs(5);
 /// Clients at once.
 const CLIENTS: usize = 8;
 
-/// Measures all kinds on the appliance and on nginx, which take turns.
+/// Measures all kinds on the appliance and on nginx, where there is one, which take turns.
 pub(crate) async fn measure(appliance: &mut Appliance, figures: &mut Figures) {
-    let nginx = Nginx::start("", "return 200 ok;").await;
+    let nginx =
+        if Nginx::is_here() { Some(Nginx::start("", "return 200 ok;").await) } else { None };
     let address = appliance.https();
     for (group, called) in
         [(kx_group::X25519MLKEM768, "X25519MLKEM768"), (kx_group::X25519, "X25519")]
@@ -33,8 +34,12 @@ pub(crate) async fn measure(appliance: &mut Appliance, figures: &mut Figures) {
             say(&format!("{which} handshakes, {called}"));
             let process = appliance.process();
             let ours = rate(address, group, kind, || process.processor_time()).await;
-            let nginx_spent = || nginx.process().processor_time();
-            let theirs = rate(nginx.address(), group, kind, nginx_spent).await;
+            let theirs = match &nginx {
+                Some(nginx) => {
+                    rate(nginx.address(), group, kind, || nginx.process().processor_time()).await
+                }
+                None => None,
+            };
             let what =
                 format!("{which} TLS 1.3 handshakes per second and core, {called}, ECDSA P-256");
             let aim = match theirs {

@@ -43,6 +43,8 @@ struct Arguments {
 enum Part {
     /// TLS handshakes.
     Handshakes,
+    /// Devices: messages, connects, memory, new passwords.
+    Devices,
     /// Logged-in calls, and a flood of wrong logins.
     Accounts,
     /// The vault, and a rotation of all devices.
@@ -84,6 +86,11 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
         }
         Some(Part::Vault) => {
             measure_vault(&mut figures, options, devices).await?;
+            return Ok(figures);
+        }
+        Some(Part::Devices) => {
+            let appliance = Appliance::start_with(options).await;
+            measure_devices(&mut figures, appliance, devices).await?;
             return Ok(figures);
         }
         Some(Part::Handshakes) | None => {}

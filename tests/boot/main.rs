@@ -6,6 +6,7 @@
 mod cable;
 mod clocks;
 mod data;
+mod figures;
 mod firmware;
 mod life;
 mod power;

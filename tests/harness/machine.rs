@@ -22,7 +22,7 @@ pub const BOOT: Duration = Duration::from_mins(4);
 /// A moment less, so that the console is shown when it is over.
 const SHOWN: Duration = Duration::from_secs(239);
 /// No machine of a test lives longer, whatever happens to the test.
-const LONGEST: &str = "900";
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// What kind of processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,10 @@ pub struct MachineOptions {
     pub disk_mib: Option<u64>,
     /// What the machine's clock says as it starts.
     pub clock: Option<&'static str>,
+    /// After which it is ended, whatever becomes of us.
+    pub longest: Duration,
+    /// A second disk (raw).
+    pub second_disk: Option<PathBuf>,
     /// A USB stick (raw) that is plugged in.
     pub stick: Option<PathBuf>,
     /// The network cable is not in; QEMU's monitor plugs it in.
@@ -81,6 +85,8 @@ impl MachineOptions {
             disk: None,
             disk_mib: None,
             clock: None,
+            longest: LONGEST,
+            second_disk: None,
             stick: None,
             unplugged: false,
             firmware: false,
@@ -303,7 +309,8 @@ async fn switch_on(
     }
     // The end of the test, and a bound, end the machine whatever becomes of us.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "timeout", "--kill-after=5", LONGEST]);
+    let longest = options.longest.as_secs().to_string();
+    command.args(["--pdeathsig", "TERM", "timeout", "--kill-after=5", &longest]);
     arguments(&mut command, folder, options, ports);
     let qemu = Process::start("qemu", command, &folder.join("qemu.log"));
     let mut monitor = Monitor::open(&folder.join("qmp")).await;
@@ -356,6 +363,9 @@ fn arguments(command: &mut Command, folder: &Path, options: &MachineOptions, por
     command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
     if let Some(clock) = options.clock {
         command.args(["-rtc", &format!("base={clock}")]);
+    }
+    if let Some(disk) = &options.second_disk {
+        command.args(["-drive", &format!("file={},format=raw,if=virtio", disk.display())]);
     }
     if let Some(stick) = &options.stick {
         let drive = format!("if=none,id=stick,format=raw,file={}", stick.display());

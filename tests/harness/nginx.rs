@@ -18,7 +18,15 @@ pub struct Nginx {
     _folder: TempDir,
 }
 
+/// Where it is unpacked.
+const PROGRAM: &str = ".tools/nginx/usr/sbin/nginx";
+
 impl Nginx {
+    /// Whether this machine has it.
+    pub fn is_here() -> bool {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PROGRAM).exists()
+    }
+
     /// Starts with `http` in the block `http` and `location` in the server's only location.
     pub async fn start(http: &str, location: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
@@ -31,7 +39,7 @@ impl Nginx {
         drop(free);
         let configuration = configuration(folder.path(), address, http, location);
         std::fs::write(folder.path().join("nginx.conf"), configuration).expect("a file");
-        let mut command = Command::new(tool(".tools/nginx/usr/sbin/nginx"));
+        let mut command = Command::new(tool(PROGRAM));
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
         let process = Process::start("nginx", command, &folder.path().join("nginx.log"));
         until("nginx listens", async || TcpStream::connect(address).await.ok()).await;

@@ -187,8 +187,8 @@ fn fill(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn a2_a_store_that_cannot_write_ends_the_daemon_and_a_start_with_room_finds_everything() {
-    let test = "a2_watchdog::a2_a_store_that_cannot_write_ends_the_daemon_and_a_start_with_room_finds_everything";
+fn a2_a_full_disk_ends_the_daemon_and_the_next_start_has_a_reserve_and_everything() {
+    let test = "a2_watchdog::a2_a_full_disk_ends_the_daemon_and_the_next_start_has_a_reserve_and_everything";
     on_small_disk(test, 32, async |folder| {
         let manager = Manager::new(folder.path());
         let options = manager.options(&[WATCHED]);
@@ -217,9 +217,9 @@ fn a2_a_store_that_cannot_write_ends_the_daemon_and_a_start_with_room_finds_ever
         let said = appliance.process().printed();
         assert!(said.contains("the essential task \"store\" ended"), "{said}");
 
-        // With room, everything that was acknowledged is there.
+        // Still full: on its reserve the owner gets in, everything that was acknowledged is there, and why it is so is
+        // told.
         manager.heard();
-        fs::remove_file(filler).expect("removed");
         appliance.start_again().await;
         manager.hears("READY=1").await;
         let owner = appliance.log_in().await;
@@ -227,6 +227,17 @@ fn a2_a_store_that_cannot_write_ends_the_daemon_and_a_start_with_room_finds_ever
         for site in kept {
             assert!(sites.contains(&site), "{site}: {sites}");
         }
+        let logs = owner.client.get("/logs?count=50&page=1").await.expect(200).text();
+        assert!(logs.contains("is full"), "{logs}");
+        owner.site("made on the reserve").await;
+        let reserve = appliance.data().join("reserve");
+        assert!(!reserve.exists(), "it is given up");
+
+        // With room there is one again.
+        fs::remove_file(filler).expect("removed");
+        appliance.kill().await;
+        appliance.start_again().await;
+        assert!(reserve.exists());
     });
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod migrations;
 mod opening;
 pub mod records;
+pub mod reserve;
 pub mod tables;
 #[cfg(test)]
 mod tests;
