@@ -27,7 +27,8 @@ async fn life(arch: Arch) {
         return;
     }
     // A disk larger than the image, as real ones are.
-    let options = MachineOptions { disk_mib: Some(4096), ..MachineOptions::new(arch) };
+    let options =
+        MachineOptions { disk_mib: Some(4096), processors: 2, ..MachineOptions::new(arch) };
     let mut machine = Machine::boot(options).await;
     everything_runs(&mut machine).await;
     say_start(&mut machine, arch).await;

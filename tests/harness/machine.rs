@@ -56,6 +56,8 @@ impl Arch {
 pub struct MachineOptions {
     /// The processor.
     pub arch: Arch,
+    /// How many processors. One of an emulated machine keeps one of this machine's busy.
+    pub processors: u32,
     /// What `aerie.slot=` says.
     pub slot: &'static str,
     /// Another disk than the rig's.
@@ -81,6 +83,7 @@ impl MachineOptions {
     pub fn new(arch: Arch) -> Self {
         Self {
             arch,
+            processors: 1,
             slot: "a",
             disk: None,
             disk_mib: None,
@@ -347,7 +350,14 @@ fn arguments(command: &mut Command, folder: &Path, options: &MachineOptions, por
         }
     };
     let path = |name: &str| folder.join(name).display().to_string();
-    command.args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024"]);
+    command.args([
+        "-accel",
+        "tcg,thread=multi",
+        "-smp",
+        &options.processors.to_string(),
+        "-m",
+        "1024",
+    ]);
     // It begins to run when its ports are known.
     command.args(["-S", "-nodefaults", "-display", "none", "-pidfile", &path("pid")]);
     let serial = format!("file,id=serial,path={},append=on", path("console.log"));

@@ -7,5 +7,5 @@ locked=()
 [ -n "${CI:-}" ] && locked=(--locked)
 cargo build "${locked[@]}" --package aerie-tests --bin aerie-simulator
 export AERIE_BINARIES=$PWD/target/debug AERIE_RIG=target/rig
-# Two machines at a time: each has as many processors as most machines that run this.
-cargo test "${locked[@]}" --package aerie-tests --test boot -- --test-threads=2 --nocapture "$@"
+# Three machines at a time: most have one processor, and they wait for their watchdogs and networks half of the time.
+cargo test "${locked[@]}" --package aerie-tests --test boot -- --test-threads=3 --nocapture "$@"
