@@ -156,10 +156,7 @@ async fn open(
     let certificates = Certificates::load(&foundation, keys.host().as_deref(), files).await?;
     keys.set_untrusted(certificates.is_untrusted());
     let events = Events::load(store.clone(), clock.clone(), supervisor).await?;
-    if room == Room::Full {
-        warn!("the disk is full; the reserve is given up, so that the owner can make room");
-        events.record(full(data_dir));
-    }
+    say_room(room, data_dir, &events);
     let ground = Ground { store: store.clone(), clock: clock.clone(), keys, events };
     let tuning = Tuning {
         connects_per_second: config.devices.connects_per_second,
@@ -308,14 +305,19 @@ fn store_probe(store: &Store) -> StoreProbe {
     StoreProbe::new(write, move || sizing.bytes())
 }
 
-fn full(data_dir: &Path) -> Event {
+/// Tells the owner of a disk that is full.
+fn say_room(room: Room, data_dir: &Path, events: &Events) {
+    if room == Room::Enough {
+        return;
+    }
+    warn!("the disk is full; the reserve is given up, so that the owner can make room");
     let message = format!(
         "The disk that holds {} is full. The appliance runs on a reserve of some megabytes, so that \
          you can make room: delete what you do not need, or give it a larger disk. Nothing that \
          was acknowledged is lost; what finds no room any more is refused.",
         data_dir.display(),
     );
-    Event::quiet(events::Level::Error, "nms-error", message)
+    events.record(Event::quiet(events::Level::Error, "nms-error", message));
 }
 
 fn leak(account: &Account, from: SocketAddr) -> Event {

@@ -19,10 +19,10 @@ async fn figures_of_a_cortex_a57() {
     let programs = std::env::var_os("AERIE_BENCH").expect("AERIE_BENCH: make bench-boot sets it");
     let folder = TempDir::new().expect("a folder");
     let disk = folder.path().join("programs.ext4");
-    let mut make = Command::new("/usr/sbin/mke2fs");
-    make.args(["-q", "-t", "ext4", "-d"]).arg(PathBuf::from(programs)).arg(&disk).arg("256M");
-    let made = run_tool(make).await;
-    assert_eq!(made.code, Some(0), "{}", made.everything);
+    let mut format = Command::new("/usr/sbin/mke2fs");
+    format.args(["-q", "-t", "ext4", "-d"]).arg(PathBuf::from(programs)).arg(&disk).arg("256M");
+    let formatted = run_tool(format).await;
+    assert_eq!(formatted.code, Some(0), "{}", formatted.everything);
     let options = MachineOptions {
         longest: Duration::from_hours(2),
         second_disk: Some(disk),

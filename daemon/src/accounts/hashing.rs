@@ -18,9 +18,9 @@ use crate::network::SourceNetwork;
 pub(super) const OF_ONE_NETWORK: usize = 16;
 /// Places of all together in a line.
 pub(super) const IN_LINE: usize = 64;
-/// How much lower than everything else's the hashers' priority is: the lowest there is. Of a core that both want they
-/// get a seventieth.
-const NICE: i32 = 19;
+/// How much lower than everything else's the hashers' priority is. Of a core that both want they
+/// get a tenth.
+const NICE: i32 = 10;
 /// bcrypt keeps 4 KiB.
 const STACK: usize = 256 * 1024;
 

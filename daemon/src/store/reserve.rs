@@ -12,7 +12,7 @@ const FILE: &str = "reserve";
 const KEPT: usize = 8 * 1024 * 1024;
 /// What has to be free beside it, or the disk counts as full.
 const FREE: usize = 1024 * 1024;
-const BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
+static BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// How the disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
