@@ -156,7 +156,7 @@ deb: ## make target/deb/aerie_*.deb of what is built (BINARIES=target/release)
 
 # ---- the rig: Debian's kernel and systemd under our units, layout and programs, to boot in QEMU (docs/building.md) ----
 
-.PHONY: rig qemu test-boot bench-boot packages-for-rig
+.PHONY: rig rig-arch qemu test-boot bench-boot packages-for-rig
 ARCH ?= x86_64
 
 packages-for-rig:
@@ -165,8 +165,11 @@ packages-for-rig:
 	@# Newer ones from backports have to make way for these above, so they come after them.
 	@tests/setup/packages.sh qemu-utils
 
-rig: packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
+rig: rig-arch packages-for-rig $(if $(AERIE_BINARIES),,$(if $(filter aarch64,$(ARCH)),cross,build)) ## assemble target/rig/ARCH/disk.img of Debian packages (ARCH=x86_64|aarch64)
 	@PROFILE=$(PROFILE) image/rig/make.sh "$(ARCH)" $(AERIE_BINARIES)
+
+rig-arch: # before anything is built for it
+	@case '$(ARCH)' in x86_64|aarch64) ;; *) echo "The rig is made for x86_64 and aarch64, not for '$(ARCH)': make rig ARCH=x86_64" >&2; exit 2 ;; esac
 
 qemu: rig ## boot the rig in QEMU with the GUI on https://localhost:8443 (ARCH=x86_64|aarch64; START=firmware)
 	@image/rig/qemu.sh "$(ARCH)" $(START)
