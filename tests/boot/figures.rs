@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// As many as a gigabyte of memory and an hour of emulation have room for.
-const DEVICES: usize = 300;
+const DEVICES: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "some minutes on a machine that does nothing else: make bench-boot"]
@@ -25,6 +25,7 @@ async fn figures_of_a_cortex_a57() {
     assert_eq!(formatted.code, Some(0), "{}", formatted.everything);
     let options = MachineOptions {
         longest: Duration::from_hours(2),
+        processors: 2,
         second_disk: Some(disk),
         ..MachineOptions::new(FASTER)
     };
