@@ -1,7 +1,7 @@
 //! A data partition that is full, missing or unreadable, and a slot that there is not. What cannot be read is never
 //! formatted.
 
-use crate::{FASTER, everything_runs, log_in, set_up, wanted};
+use crate::{FASTER, everything_runs, log_in, own_disk, set_up, wanted};
 use aerie_tests::{BOOT, Client, Machine, MachineOptions, run_tool, until, within};
 use hyper::Method;
 use std::path::Path;
@@ -72,11 +72,7 @@ async fn a2_a_missing_data_partition_is_said() {
         return;
     }
     let folder = TempDir::new().expect("a folder");
-    let disk = folder.path().join("disk.img");
-    let rig = FASTER.rig().expect("AERIE_RIG").join("disk.img");
-    let mut copy = Command::new("cp");
-    copy.arg("--sparse=always").args([&rig, &disk]);
-    assert_eq!(run_tool(copy).await.code, Some(0));
+    let disk = own_disk(FASTER, folder.path()).await;
     let mut remove = Command::new("/usr/sbin/sgdisk");
     remove.args(["--delete=4"]).arg(&disk);
     let removed = run_tool(remove).await;

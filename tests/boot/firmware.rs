@@ -1,6 +1,6 @@
 //! From the power button on: UEFI firmware, GRUB and its choice of a slot, as the disk has them.
 
-use crate::wanted;
+use crate::{own_disk, wanted};
 use aerie_tests::{Arch, Machine, MachineOptions, run_tool};
 use serde_json::json;
 use std::path::Path;
@@ -13,11 +13,7 @@ async fn a2_firmware_and_grub_try_a_slot_once_and_come_back() {
         return;
     }
     let folder = TempDir::new().expect("a folder");
-    let disk = folder.path().join("disk.img");
-    let rig = Arch::X86.rig().expect("AERIE_RIG").join("disk.img");
-    let mut copy = Command::new("cp");
-    copy.arg("--sparse=always").args([&rig, &disk]);
-    assert_eq!(run_tool(copy).await.code, Some(0));
+    let disk = own_disk(Arch::X86, folder.path()).await;
     want_trial(&disk, "b").await;
 
     let options =

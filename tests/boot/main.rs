@@ -13,8 +13,10 @@ mod power;
 mod provisioning;
 mod secrets;
 
-use aerie_tests::{Arch, Machine, Owner, PASSWORD, setup_request};
+use aerie_tests::{Arch, Machine, Owner, PASSWORD, run_tool, setup_request};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
 
 /// The machine for whatever is the same on both: a PC takes longer to emulate.
 const FASTER: Arch = Arch::Arm;
@@ -26,6 +28,16 @@ fn wanted(arch: Arch) -> bool {
         println!("not run: `make test-boot` assembles the rigs and runs this");
     }
     wanted
+}
+
+/// The rig's disk again, for who changes it before the first start.
+async fn own_disk(arch: Arch, folder: &Path) -> PathBuf {
+    let disk = folder.join("disk.img");
+    let rig = arch.rig().expect("AERIE_RIG").join("disk.img");
+    let mut copy = Command::new("cp");
+    copy.arg("--sparse=always").args([&rig, &disk]);
+    assert_eq!(run_tool(copy).await.code, Some(0));
+    disk
 }
 
 /// The wizard: the first account.

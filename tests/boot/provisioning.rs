@@ -1,6 +1,6 @@
 //! What integrators put on a stick or into the image: a provisioning file, on the media themselves.
 
-use crate::{FASTER, everything_runs, wanted};
+use crate::{FASTER, everything_runs, own_disk, wanted};
 use aerie_tests::{Machine, MachineOptions, PASSWORD, binary, run_tool};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -55,11 +55,7 @@ async fn a2_faults_of_a_file_on_the_boot_partition_are_said_and_nothing_of_it_is
         return;
     }
     let folder = TempDir::new().expect("a folder");
-    let disk = folder.path().join("disk.img");
-    let rig = FASTER.rig().expect("AERIE_RIG").join("disk.img");
-    let mut copy = Command::new("cp");
-    copy.arg("--sparse=always").args([&rig, &disk]);
-    assert_eq!(run_tool(copy).await.code, Some(0));
+    let disk = own_disk(FASTER, folder.path()).await;
     lay(&disk, "host_name = \"tower.example.net\"\n[ports]\nhttps = 99999\nwifi = 1\n").await;
     let options = MachineOptions { disk: Some(disk), ..MachineOptions::new(FASTER) };
     let mut machine = Machine::boot(options).await;
