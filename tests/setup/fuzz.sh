@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every target for some seconds, starting from the stored corpus.
+# Fuzzes every target for some seconds, starting from the stored corpus, on each core another one.
 # usage: fuzz.sh SECONDS
 set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
@@ -8,16 +8,22 @@ cd "$(dirname "$0")/../fuzz"
 export RUSTC_BOOTSTRAP=1
 # cargo-fuzz asks for one, which compiles the daemon on one core.
 export RUSTFLAGS=-Ccodegen-units=16
-for target in $(cargo fuzz list --fuzz-dir .); do
+
+fuzz() {
+    local target=$1 seconds=$2 fresh
     mkdir -p "corpus/$target"
-    fresh=$(mktemp -d)
-    echo "== $target: ${1}s"
     # New findings go to a folder that is thrown away: the stored corpus is checked in by hand.
+    fresh=$(mktemp -d)
     if ! cargo fuzz run --fuzz-dir . "$target" "$fresh" "corpus/$target" -- \
-        -max_total_time="$1" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 >"$fresh.log" 2>&1; then
+        -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 >"$fresh.log" 2>&1; then
+        echo "== $target has found something"
         cat "$fresh.log"
-        exit 1
+        return 255
     fi
-    grep number_of_executed_units "$fresh.log"
+    echo "== $target: ${seconds}s, $(sed -n 's/^stat::number_of_executed_units: *//p' "$fresh.log") inputs"
     rm -rf "$fresh" "$fresh.log"
-done
+}
+export -f fuzz
+
+cargo fuzz build --fuzz-dir .
+cargo fuzz list --fuzz-dir . | xargs -P "$(nproc)" -I '{}' bash -euo pipefail -c 'fuzz {} '"$1"
