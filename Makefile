@@ -47,7 +47,7 @@ bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmar
 	target/release/aerie-bench $(if $(WRITE),--write)
 
 build: packages gui/dist/index.html ## leave target/release/aerie and target/release/aerie-agent, ready to ship
-	cargo build $(CARGO_FLAGS) --profile $(PROFILE) --package aerie --package aerie-agent
+	$(if $(filter quick,$(PROFILE)),@tests/setup/build-quick.sh,cargo build $(CARGO_FLAGS) --profile $(PROFILE) --package aerie --package aerie-agent)
 
 gui: packages gui/dist/index.html ## build the web GUI into gui/dist
 
