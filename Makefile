@@ -39,7 +39,7 @@ check: packages-for-tests .tools/bin/cargo-deny gui/dist/index.html tests/browse
 	cargo deny $(if $(CI),--locked) check bans licenses sources
 	cd gui && npm run --silent check
 	cd tests/browser && npm run --silent check
-	shellcheck .ci/run tests/setup/*.sh systemd/*.sh systemd/debian/*.sh systemd/image/{grow-data,welcome} buildroot/*.sh buildroot/board/*.sh image/*.sh image/*/*.sh image/initramfs/init
+	shellcheck .ci/run tests/setup/*.sh systemd/*.sh systemd/debian/*.sh systemd/lower-hashers systemd/image/{grow-data,welcome} buildroot/*.sh buildroot/board/*.sh image/*.sh image/*/*.sh image/initramfs/init
 	cargo test $(CARGO_FLAGS) --package aerie-tests --test system -- shape:: rows::
 
 bench: build .tools/nginx/usr/sbin/nginx ## measure the figures of docs/benchmarks.md on this machine (WRITE=1 writes them there)

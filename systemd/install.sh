@@ -32,6 +32,7 @@ for file in systemd/*.service; do unit "$file"; done
 install -D -m 644 systemd/aerie.sysusers "$root/lib/sysusers.d/aerie.conf"
 install -D -m 644 systemd/aerie.tmpfiles "$root/lib/tmpfiles.d/aerie.conf"
 install -D -m 644 systemd/persistent.list "$root/lib/aerie/persistent.list"
+install -D -m 755 systemd/lower-hashers "$root/lib/aerie/lower-hashers"
 install -D -m 644 docs/runbook.md "$root/share/doc/aerie/runbook.md"
 install -D -m 644 docs/security.md "$root/share/doc/aerie/security.md"
 if [ ! -e "$etc/aerie/aerie.toml" ]; then

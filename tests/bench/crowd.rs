@@ -18,13 +18,9 @@ impl Crowd {
         self.0.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it use one processor core alone, with all its threads.
-    pub(crate) fn keep_to(&self, core: usize) -> Result<(), String> {
-        let mut command = std::process::Command::new("taskset");
-        command.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string()]);
-        command.arg(self.0.id().to_string()).stdout(std::process::Stdio::null());
-        let status = command.status().map_err(|error| format!("taskset: {error}"))?;
-        status.success().then_some(()).ok_or_else(|| "taskset moved nothing".to_owned())
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Lets it go on.
@@ -77,11 +73,25 @@ pub(crate) async fn wait_for_sessions(owner: &Owner, devices: u32) {
     .await;
 }
 
-/// Gives the daemon one core and the crowd another, where there are two: side by side on both, each would pay for the
-/// other's switches. The daemon is started anew.
-pub(crate) async fn part(crowd: &Crowd, appliance: &mut Appliance) -> Result<(), String> {
-    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-        crowd.keep_to(1)?;
+/// How many processor cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Lets a process use some processor cores alone, with all its threads; a list as taskset(1) takes it.
+pub(crate) fn keep_to(process: u32, cores: &str) -> Result<(), String> {
+    let mut command = std::process::Command::new("taskset");
+    command.args(["--all-tasks", "--cpu-list", "--pid", cores]);
+    command.arg(process.to_string()).stdout(std::process::Stdio::null());
+    let status = command.status().map_err(|error| format!("taskset: {error}"))?;
+    status.success().then_some(()).ok_or_else(|| "taskset moved nothing".to_owned())
+}
+
+/// Gives the daemon one core and who calls it another, where there are two: side by side on both, each would pay for
+/// the other's switches. The daemon is started anew.
+pub(crate) async fn part(caller: u32, appliance: &mut Appliance) -> Result<(), String> {
+    if cores() > 1 {
+        keep_to(caller, "1")?;
         appliance.keep_to(0);
         appliance.terminate().await;
         appliance.start_again().await;

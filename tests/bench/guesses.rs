@@ -14,44 +14,51 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tokio_rustls::client::TlsStream;
 
 /// Wrong logins a second.
 const RATE: u32 = 500;
 /// Guesses before a connection is left for one from another network: none is throttled.
 const FROM_ONE_NETWORK: u32 = 40;
-/// Round trips of one kind, and of one round: the kinds take turns, so that a machine which is slower
-/// for a while is so for all of them.
-const ROUND_TRIPS: usize = 4_000;
-const OF_ONE_ROUND: usize = 200;
+/// Devices that are asked at the same time: of few round trips the slowest hundredth is luck.
+const DEVICES: u32 = 8;
+/// Rounds of each kind: they take turns, so that a machine which is slower for a while is so for all.
+const ROUNDS: usize = 20;
+/// Round trips of a device in a round.
+const OF_ONE_ROUND: u32 = 200;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A ping without payload, masked with zeroes.
 const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
 const PONG: u8 = 0x8a;
 
-/// Measures a device's round trips without and with the flood.
+/// Measures devices' round trips without and with the flood.
 pub(crate) async fn measure(appliance: &Appliance, owner: &Owner, figures: &mut Figures) {
     let site = owner.site("Guesses").await;
-    let own = StaticKey::generate().expect("a key");
-    let device = RawDevice::knock(appliance.inform(), &owner.key, &own, "pinging").await;
-    let mut device = device.expect("answered");
-    let id = owner.next_waiting().await;
-    owner.authorise(&id, &site).await;
-    device.enrolled().await;
+    let mut devices = Vec::new();
+    for number in 0..DEVICES {
+        let own = StaticKey::generate().expect("a key");
+        let name = format!("pinging-{number}");
+        let device = RawDevice::knock(appliance.inform(), &owner.key, &own, &name).await;
+        let mut device = device.expect("answered");
+        let id = owner.next_waiting().await;
+        owner.authorise(&id, &site).await;
+        device.enrolled().await;
+        devices.push(device);
+    }
     let client = appliance.client();
 
-    say(&format!("a device's round trips, idle and under {RATE} calls a second"));
-    let [mut idle, mut refused, mut flooded] = [(); 3].map(|()| Trips(Vec::new()));
+    say(&format!("devices' round trips, idle and under {RATE} calls a second"));
+    let [mut idle, mut refused, mut flooded] = [(); 3].map(|()| Kind(Vec::new()));
     let mut flood = Flood::default();
-    for _ in 0..ROUND_TRIPS / OF_ONE_ROUND {
-        round_trips(&mut device, &mut idle).await;
-        under(CALL_WITHOUT_HASH, &client, &mut device, &mut refused).await;
-        flood.add(under(GUESS, &client, &mut device, &mut flooded).await);
-    }
-    for trips in [&mut idle, &mut refused, &mut flooded] {
-        trips.0.sort_unstable();
+    for _ in 0..ROUNDS {
+        let (trips, got);
+        (devices, trips) = round_trips(devices).await;
+        idle.0.push(trips);
+        (devices, refused, _) = under(CALL_WITHOUT_HASH, &client, devices, refused).await;
+        (devices, flooded, got) = under(GUESS, &client, devices, flooded).await;
+        flood.add(got);
     }
 
     let trip = "a device's status is taken in and a ping behind it answered";
@@ -61,7 +68,7 @@ pub(crate) async fn measure(appliance: &Appliance, owner: &Owner, figures: &mut 
     let what = format!("the same under {RATE} wrong logins a second, each of which wants a hash");
     figures.add(&what, flooded.told(), "");
     figures.add(
-        "the same: what the hashes change of median and p99",
+        "the same: what the hashes change of median and p99 (middle half of the rounds)",
         flooded.change(&refused),
         "below 10 %",
     );
@@ -70,15 +77,21 @@ pub(crate) async fn measure(appliance: &Appliance, owner: &Owner, figures: &mut 
 }
 
 /// Measures round trips while calls with such a body come in.
-async fn under(asked: Asked, client: &Client, device: &mut RawDevice, trips: &mut Trips) -> Flood {
+async fn under(
+    asked: Asked,
+    client: &Client,
+    devices: Vec<RawDevice>,
+    mut kind: Kind,
+) -> (Vec<RawDevice>, Kind, Flood) {
     let enough = Arc::new(AtomicBool::new(false));
     let mut flooding = JoinSet::new();
     flooding.spawn(flood(asked, client.clone(), Arc::clone(&enough)));
     // Its connections open meanwhile.
-    round_trips(device, &mut Trips(Vec::new())).await;
-    round_trips(device, trips).await;
+    let (devices, _) = round_trips(devices).await;
+    let (devices, trips) = round_trips(devices).await;
+    kind.0.push(trips);
     enough.store(true, Ordering::Release);
-    flooding.join_all().await.remove(0)
+    (devices, kind, flooding.join_all().await.remove(0))
 }
 
 /// What a flood asks, over and over.
@@ -92,41 +105,71 @@ const GUESS: Asked = Asked { rest: r#","password":"a wrong guess, and long"}"# }
 /// A login without a password: the same connections and calls, and no hash.
 const CALL_WITHOUT_HASH: Asked = Asked { rest: "}" };
 
-struct Trips(Vec<Duration>);
+/// The round trips of one kind, by round, each round's in order of how long they took.
+struct Kind(Vec<Vec<Duration>>);
 
-impl Trips {
-    /// Of a hundred, so many are faster.
-    fn percentile(&self, percent: usize) -> Duration {
-        self.0[self.0.len() * percent / 100]
-    }
+/// Of a hundred, so many are faster.
+fn percentile(trips: &[Duration], percent: usize) -> Duration {
+    trips[trips.len() * percent / 100]
+}
 
+impl Kind {
+    /// Of all rounds together.
     fn told(&self) -> String {
-        let [median, late] = [50, 99].map(|percent| self.percentile(percent).as_micros());
+        let mut trips = self.0.concat();
+        trips.sort_unstable();
+        let [median, late] = [50, 99].map(|percent| percentile(&trips, percent).as_micros());
         format!("{median} µs, {late} µs")
     }
 
-    fn change(&self, idle: &Self) -> String {
+    /// Against the round of the other kind that was next to it; of these changes, the median. A round in
+    /// which the machine had other things to do weighs no more than any other.
+    fn change(&self, other: &Self) -> String {
         let change = |percent| {
-            let [now, before] = [self, idle].map(|trips| trips.percentile(percent).as_secs_f64());
-            format!("{:+.0} %", (now / before - 1.0) * 100.0)
+            let rounds = self.0.iter().zip(&other.0);
+            let ratio = |(now, before): (&Vec<_>, &Vec<_>)| {
+                percentile(now, percent).as_secs_f64() / percentile(before, percent).as_secs_f64()
+            };
+            let mut ratios: Vec<f64> = rounds.map(ratio).collect();
+            ratios.sort_unstable_by(f64::total_cmp);
+            let [low, middle, high] =
+                [1, 2, 3].map(|quarter| (ratios[ratios.len() * quarter / 4] - 1.0) * 100.0);
+            format!("{middle:+.0} % ({low:+.0} to {high:+.0})")
         };
         format!("{}, {}", change(50), change(99))
     }
 }
 
-/// Sends a status and a ping behind it: the pong says that both have been taken in.
-async fn round_trips(device: &mut RawDevice, trips: &mut Trips) {
-    let mut pace = interval(PAUSE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for uptime_seconds in 0..u64::try_from(OF_ONE_ROUND).expect("a small number") {
-        pace.tick().await;
-        let status = Status { uptime_seconds, ..Status::default() };
-        let sealed = device.seal(from_device::Body::Status(status));
-        let began = Instant::now();
-        device.wire.send_bytes(&[frame(&sealed), PING.to_vec()].concat()).await;
-        while device.wire.next().await.expect("a frame").first != PONG {}
-        trips.0.push(began.elapsed());
+/// Every device sends a status and a ping behind it, over and over: the pong says that both have been
+/// taken in. They begin one after the other, and so seldom wait for each other.
+async fn round_trips(devices: Vec<RawDevice>) -> (Vec<RawDevice>, Vec<Duration>) {
+    let began = Instant::now();
+    let mut under_way = JoinSet::new();
+    for (mut device, number) in devices.into_iter().zip(0..) {
+        let first = began + PAUSE * number / DEVICES;
+        under_way.spawn(async move {
+            let mut pace = interval_at(first, PAUSE);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut took = Vec::new();
+            for uptime_seconds in 0..u64::from(OF_ONE_ROUND) {
+                pace.tick().await;
+                let status = Status { uptime_seconds, ..Status::default() };
+                let sealed = device.seal(from_device::Body::Status(status));
+                let began = Instant::now();
+                device.wire.send_bytes(&[frame(&sealed), PING.to_vec()].concat()).await;
+                while device.wire.next().await.expect("a frame").first != PONG {}
+                took.push(began.elapsed());
+            }
+            (device, took)
+        });
     }
+    let (mut devices, mut trips) = (Vec::new(), Vec::new());
+    for (device, took) in under_way.join_all().await {
+        devices.push(device);
+        trips.extend(took);
+    }
+    trips.sort_unstable();
+    (devices, trips)
 }
 
 /// What a flood sent and was answered.

@@ -81,7 +81,7 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     let mut figures = Figures::of_this_machine(devices);
     match arguments.only {
         Some(Part::Accounts) => {
-            measure_accounts(&mut figures, options).await;
+            measure_accounts(&mut figures, options).await?;
             return Ok(figures);
         }
         Some(Part::Vault) => {
@@ -100,7 +100,7 @@ async fn measure(arguments: &Arguments) -> Result<Figures, String> {
     if arguments.only.is_none() {
         measure_devices(&mut figures, appliance, devices).await?;
         vault::sealing(options.clone(), &mut figures).await;
-        measure_accounts(&mut figures, options.clone()).await;
+        measure_accounts(&mut figures, options.clone()).await?;
         measure_strangers(&mut figures, options, arguments.strangers).await;
     }
     Ok(figures)
@@ -128,7 +128,7 @@ async fn measure_devices(
         format!("{} ms", first.as_millis()),
         "100 ms or less",
     );
-    crowd::part(&crowd, &mut appliance).await?;
+    crowd::part(crowd.id(), &mut appliance).await?;
     tokio::time::sleep(SETTLE).await;
     let records = appliance.process().resident_memory();
     figures.add("resident memory, all devices in the store, none connected", mib(records), "");
@@ -167,7 +167,7 @@ async fn measure_vault(
     let owner = appliance.set_up().await;
     say(&format!("enrolling {devices} devices (some minutes)"));
     let crowd = crowd::enrol(&appliance, &owner, devices).await?;
-    crowd::part(&crowd, &mut appliance).await?;
+    crowd::part(crowd.id(), &mut appliance).await?;
     let owner = appliance.log_in().await;
     crowd::wait_for_sessions(&owner, devices).await;
     vault::rotation(&owner, devices, figures).await;
@@ -195,11 +195,15 @@ async fn measure_program(
     Ok(appliance)
 }
 
-async fn measure_accounts(figures: &mut Figures, options: ApplianceOptions) {
+async fn measure_accounts(figures: &mut Figures, options: ApplianceOptions) -> Result<(), String> {
     let mut appliance = Appliance::start_with(options).await;
     let owner = appliance.set_up().await;
     calls::measure(&mut appliance, &owner, figures).await;
+    // The flood and the devices come from this process.
+    let (own, cores) = (std::process::id(), crowd::cores());
+    crowd::part(own, &mut appliance).await?;
     guesses::measure(&appliance, &owner, figures).await;
+    crowd::keep_to(own, &format!("0-{}", cores - 1))
 }
 
 async fn measure_strangers(figures: &mut Figures, options: ApplianceOptions, strangers: u32) {

@@ -42,6 +42,18 @@ fn send(process: u32, signal: Signal) {
     kill(Pid::from_raw(process), signal).expect("it takes signals");
 }
 
+/// How nice a thread of that name is, and its policy (proc(5), stat).
+fn scheduled(process: u32, name: &str) -> Option<(String, String)> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let stats =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let own = stats.into_iter().find(|stat| stat.contains(&format!("({name})")))?;
+    let (_, rest) = own.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // The first of them is its third.
+    Some((fields.get(19 - 3)?.to_string(), fields.get(41 - 3)?.to_string()))
+}
+
 /// Waits until systemd has started a unit so often again.
 async fn restarts(booted: &Booted, unit: &str, times: &str) {
     until(&format!("{unit} was started {times} times again"), async || {
@@ -72,6 +84,13 @@ async fn a2_a_daemon_that_stands_still_or_hangs_is_started_anew_and_nothing_else
     until("the device is there", async || (devices(&client).await.len() == 1).then_some(())).await;
     let vault = booted.process_of("aerie-vault.service").await;
     let (https, daemon) = (booted.https(), booted.process_of("aerie.service").await);
+
+    // What its own sandbox refuses it has been done for it: SCHED_IDLE is policy 5.
+    until("its hashers make way", async || {
+        let [strangers, home] = ["hash-strangers", "hash-home"].map(|name| scheduled(daemon, name));
+        (strangers?.1 == "5" && home? == ("10".to_owned(), "0".to_owned())).then_some(())
+    })
+    .await;
 
     // Its key is the machine's own, and came as a credential.
     assert!(!booted.data().join("machine-key").exists());
