@@ -95,6 +95,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls_pki_types", &["edge", "outbound"]),
     ("sha2", &["seal", "accounts", "vault", "audit"]),
     ("systemd", &["systemd"]),
+    ("thread_priority", &["accounts"]),
     ("tokio_rustls", &["edge", "outbound"]),
     ("tokio_tungstenite", &["devices", "edge"]),
     ("toml", &["config", "first_boot"]),
