@@ -54,13 +54,18 @@ test("v2 the key is split, two shares of three open the vault, and a damaged one
   const made = page.getByRole("dialog", { name: "3 shares, of which 2 open the vault" });
   await expect(made.getByRole("listitem")).toHaveCount(3);
   await inspect(page, info, "vault-shares");
+  const done = made.getByRole("button", { name: "Done" });
+  await page.keyboard.press("Escape");
+  await expect(done).toHaveAttribute("aria-disabled", "true");
+  await expect(done).toHaveAccessibleDescription(/the 3 shares that are left/);
   const shares: string[] = [];
   for (const number of [1, 2, 3]) {
     const saved = page.waitForEvent("download");
     await made.getByRole("button", { name: `Download: Share ${number}` }).click();
     shares.push(await textOf(saved));
   }
-  await made.getByRole("button", { name: "Done" }).click();
+  await inspect(page, info, "vault-shares-taken");
+  await done.click();
   await expect(page.getByText("2 of 3 shares open the vault.")).toBeVisible();
 
   await page.getByRole("button", { name: "Seal now" }).click();

@@ -134,6 +134,7 @@ export const words = {
   shareOf: (number: number, total: number) => `Share ${number} of ${total}`,
   shareFile: (number: number, host: string) => `aerie-vault-${host}-share-${number}.txt`,
   shareDownload: 'Download',
+  sharesLeft: (left: number) => `Download, copy or write down ${left === 1 ? 'the share that is left' : `the ${left} shares that are left`} first: they are not shown again.`,
   unsplit: 'End the split',
   unsplitTitle: 'End the split?',
   unsplitBody: 'The shares open nothing any more; the key file and the words do.',
