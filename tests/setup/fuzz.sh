@@ -10,7 +10,7 @@ export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS=-Ccodegen-units=16
 
 fuzz() {
-    local target=$1 seconds=$2 fresh
+    local target=$1 seconds=$2 fresh inputs
     mkdir -p "corpus/$target"
     # New findings go to a folder that is thrown away: the stored corpus is checked in by hand.
     fresh=$(mktemp -d)
@@ -20,7 +20,9 @@ fuzz() {
         cat "$fresh.log"
         return 255
     fi
-    echo "== $target: ${seconds}s, $(sed -n 's/^stat::number_of_executed_units: *//p' "$fresh.log") inputs"
+    # A run without its figures was none.
+    inputs=$(grep number_of_executed_units "$fresh.log")
+    echo "== $target: ${seconds}s, ${inputs##* } inputs"
     rm -rf "$fresh" "$fresh.log"
 }
 export -f fuzz
